@@ -1,0 +1,207 @@
+"""Messages for bad input: who, expected, got, and what to do.
+
+Checks on the way of every step look at types and shapes only.  Values are scanned once, where they enter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.typing import Array, Gradients
+
+
+def kind(value: object) -> str:
+    """What a value is, in a few words that fit an error message."""
+    if isinstance(value, np.ndarray):
+        return f"{type(value).__name__} of {value.dtype} and shape {value.shape}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return type(value).__name__
+
+
+def label(who: object) -> str:
+    """Who speaks: a layer by its repr, if that is one line, a function by its name."""
+    text = repr(who) if not callable(who) or hasattr(who, "forward") else getattr(who, "__name__", repr(who))
+    return text if "\n" not in text else f"{type(who).__name__}(...)"
+
+
+def require_floating(who: object, z: Any, name: str = "z") -> None:
+    """`z` is a plain array of a floating or complex type (TypeError)."""
+    # np.matrix and masked arrays redefine `*` and drop values: both would go wrong without a word.
+    plain = type(z) is np.ndarray or (
+        isinstance(z, np.ndarray | np.generic) and not isinstance(z, np.matrix | np.ma.MaskedArray)
+    )
+    if not plain:
+        raise TypeError(
+            f"{label(who)} expects {name} to be a NumPy array, got {kind(z)}: pass np.asarray({name}, dtype=float)"
+        )
+    if z.dtype.kind not in "fc":
+        raise TypeError(
+            f"{label(who)} expects {name} of a floating type, got {z.dtype}: pass {name}.astype(float) or float32"
+        )
+
+
+def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
+    """`delta` has the shape of the output (ValueError): another would broadcast to a wrong gradient."""
+    if getattr(delta, "shape", ()) != shape:
+        raise ValueError(
+            f"{label(who)} expects delta of the shape of its output, {shape}, got {np.shape(delta)}: "
+            "rule 2 starts from the derivative of a scalar cost"
+        )
+
+
+def all_finite(array: Array) -> bool:
+    """No NaN and no infinity.  The sum of squares says so without a temporary, unless it overflows itself."""
+    return math.isfinite(abs(np.vdot(array, array))) or bool(np.isfinite(array).all())
+
+
+def require_finite(who: object, array: Array, name: str) -> None:
+    """No NaN and no infinity (ValueError names the first).  Scans the array."""
+    if not all_finite(array):
+        finite = np.isfinite(array)
+        first = np.unravel_index(int(np.argmin(finite)), finite.shape)
+        index = ", ".join(str(int(i)) for i in first)
+        raise ValueError(
+            f"{label(who)} expects finite numbers, got {array[first]} in {name}[{index}] "
+            f"({finite.size - np.count_nonzero(finite)} of {finite.size} entries are not finite): "
+            "clean or impute them first"
+        )
+
+
+def require_parameter(layer: object, name: str, array: Any) -> Array:
+    """`array`: what the attribute `name` of a layer holds is an array of a floating type (TypeError)."""
+    if type(array) is not np.ndarray or array.dtype.kind not in "fc":
+        raise TypeError(
+            f"{label(layer)} lists {name!r} in parameter_names, so self.{name} must be an array of a floating type, "
+            f"got {kind(array)}: set self.{name} = np.array(..., dtype=float)"
+        )
+    return array
+
+
+def require_replacement(layer: object, own: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
+    """`arrays` can stand in for the parameters `own` of the same names (TypeError, ValueError)."""
+    for name, array in arrays.items():
+        if name not in own:
+            raise ValueError(f"{label(layer)} has no parameter {name!r}: it has {', '.join(own) or 'none'}")
+        require_floating(layer, array, name)
+        if array.shape != own[name].shape:
+            raise ValueError(f"{label(layer)} expects {name} of shape {own[name].shape}, got {array.shape}")
+        require_finite(layer, array, name)
+
+
+def require_held(layer: Any, arrays: Mapping[str, Array]) -> None:
+    """`layer` now holds `arrays` (TypeError): a parameter that a property computes anew cannot be replaced."""
+    held = layer.parameters()
+    for name, array in arrays.items():
+        if held.get(name) is not array:
+            raise TypeError(f"{label(layer)} does not hold {name} as an attribute, so it cannot be replaced")
+
+
+def require_gradients(who: object, arrays: Mapping[str, Array], gradients: Gradients) -> None:
+    """One gradient for each parameter, of its shape (TypeError, ValueError)."""
+    if not isinstance(gradients, dict):
+        raise TypeError(f"{label(who)} expects gradients as a dictionary {{name: array}}, got {kind(gradients)}")
+    if gradients.keys() != arrays.keys():
+        lacking = ", ".join(map(repr, arrays.keys() - gradients.keys())) or "none"
+        unknown = ", ".join(map(repr, gradients.keys() - arrays.keys())) or "none"
+        raise ValueError(
+            f"{label(who)} expects one gradient for each of {list(arrays)}, got {list(gradients)}: "
+            f"lacking {lacking}, unknown {unknown}"
+        )
+    for name, array in arrays.items():
+        if getattr(gradients[name], "shape", ()) != array.shape:
+            raise ValueError(
+                f"{label(who)} expects the gradient of {name} to have its shape {array.shape}, "
+                f"got {np.shape(gradients[name])}: sum over the axes along which the parameter was broadcast"
+            )
+
+
+def require_pair(layer: object, result: object) -> None:
+    """What `forward` returned is (z_next, cache) (TypeError): a bare array of two rows would unpack without a word."""
+    if type(result) is not tuple or len(result) != 2:
+        raise TypeError(f"{label(layer)} must return (z_next, cache) from forward, got {kind(result)}")
+
+
+def note_arguments(error: Exception, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Note on `error` what the forward of `layer` takes, where it cannot take these arguments."""
+    if not isinstance(error, TypeError):
+        return
+    import inspect  # on use: it is slow to import
+
+    signature = inspect.signature(layer.forward)
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError:
+        parameters = signature.parameters.values()
+        names = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters)
+        given = len(arguments) + len(options)
+        missing = given < sum(p.default is p.empty for p in parameters)
+        fix = "a target is missing" if missing else "only a loss, on top of the stack, takes a target"
+        error.add_note(f"{label(layer)} expects forward({names}), got {given} argument{'s' * (given != 1)}: {fix}")
+
+
+def require_labels(who: object, target: Any, n: int, classes: int) -> Array:
+    """`target` as n class indices 0 .. classes - 1 (TypeError, ValueError).  Scans the labels: -1 would wrap around."""
+    labels = require_target_shape(who, target, n)
+    if labels.dtype.kind not in "iub":
+        raise TypeError(
+            f"{label(who)} expects integer class labels, got target of {labels.dtype}: "
+            "pass target.astype(int) if they are whole numbers 0, 1, ..."
+        )
+    # Read as unsigned numbers, negative labels are large: one pass finds both ends of the range.
+    if n and np.maximum.reduce(labels.view(f"u{labels.itemsize}")) >= classes:
+        wrong = int(np.argmax((labels < 0) | (labels >= classes)))
+        shifted = labels.min() == 1 and labels.max() == classes
+        fix = "target - 1 starts at 0" if shifted else "number the classes from 0"
+        raise ValueError(
+            f"{label(who)} expects labels 0 .. {classes - 1} for {classes} classes, "
+            f"got {labels[wrong]} in target[{wrong}]: {fix}"
+        )
+    return labels.astype(np.intp, copy=False)
+
+
+def require_binary_labels(who: object, target: Any, n: int) -> Array:
+    """`target` as n integers 0 or 1, from integers, booleans or floats (TypeError, ValueError).  Scans the labels."""
+    labels = require_target_shape(who, target, n)
+    if labels.dtype.kind not in "iubf":
+        raise TypeError(f"{label(who)} expects labels 0 and 1, got target of {labels.dtype}")
+    wrong = (labels != 0) & (labels != 1)
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        fixes = {(-1, 1): "(target + 1) // 2 maps -1, 1 to them", (1, 2): "target - 1 maps 1, 2 to them"}
+        fix = fixes.get((labels.min(), labels.max()), "LogSoftmax and NLLLoss take more classes than two")
+        raise ValueError(f"{label(who)} expects labels 0 and 1, got {labels[index]} in target[{index}]: {fix}")
+    return labels.astype(np.intp, copy=False)
+
+
+def require_target_shape(who: object, target: Any, n: int) -> Array:
+    """`target` as an array of n entries along one axis (ValueError)."""
+    labels = np.asarray(target)
+    if labels.shape == (n,):
+        return labels
+    if labels.shape == (n, 1):
+        fix = "target.ravel() has that shape"
+    elif labels.ndim == 2 and len(labels) == n:
+        fix = "if it is one-hot, target.argmax(axis=1) gives the labels"
+    else:
+        fix = "one label for each row of the batch"
+    raise ValueError(f"{label(who)} expects target of shape ({n},), got {labels.shape}: {fix}")
+
+
+def require_weights(who: object, weights: Any, shape: tuple[int, ...], name: str) -> Array:
+    """`weights` as finite numbers of `shape`, none negative (ValueError).  Scans them."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "iubf":
+        raise TypeError(f"{label(who)} expects {name} to be real numbers, got {kind(weights)}")
+    if array.shape != shape:
+        raise ValueError(f"{label(who)} expects {name} of shape {shape}, got {array.shape}")
+    require_finite(who, array, name)
+    if array.size and array.min() < 0:
+        raise ValueError(
+            f"{label(who)} expects {name} of 0 or more, got {array.min()} in {name}[{int(array.argmin())}]"
+        )
+    return array

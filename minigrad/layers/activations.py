@@ -1,0 +1,79 @@
+"""Activations: one function applied to every entry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.checks import require_delta, require_floating
+from minigrad.kernels import log_sigmoid, sigmoid
+from minigrad.layer import Layer
+from minigrad.typing import Array
+
+
+class Elementwise(Layer):
+    """z_next = f(z), entry by entry.
+
+        dz = delta df
+
+    A subclass writes `f(z)` and its derivative `df`, as a function of the output, f(z), or, with `keeps = "input"`,
+    of z itself.  What `df` needs is what the cache keeps; the output is alive anyway, as the input of the next layer.
+    """
+
+    keeps: str = "output"
+
+    def f(self, z: Array) -> Array:
+        """The function."""
+        raise NotImplementedError(f"{type(self).__name__} lacks f(self, z) -> z_next")
+
+    def df(self, kept: Array) -> Array:
+        """Its derivative, from the output or, where `keeps` says so, from the input."""
+        raise NotImplementedError(f"{type(self).__name__} lacks df(self, {self.keeps}) -> derivative of f")
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        require_floating(self, z)
+        z_next = self.f(z)
+        return z_next, (z if self.keeps == "input" else z_next)
+
+    def backward(self, delta: Array, kept: Array) -> Array:
+        require_delta(self, delta, kept.shape)
+        return delta * self.df(kept)
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + e^-z) = P(t = 1) of the Bernoulli distribution with logit z; derivative y (1 - y) at output y."""
+
+    def f(self, z: Array) -> Array:
+        return sigmoid(z)
+
+    def df(self, y: Array) -> Array:
+        return y * (1 - y)
+
+
+class LogSigmoid(Elementwise):
+    """log(1 / (1 + e^-z)) = min(z, 0) - log(1 + e^-|z|); derivative 1 - e^y at output y."""
+
+    def f(self, z: Array) -> Array:
+        return log_sigmoid(z)
+
+    def df(self, y: Array) -> Array:
+        return -np.expm1(y)  # 1 - e^y to full accuracy where e^y is nearly 1
+
+
+class Tanh(Elementwise):
+    """tanh z; derivative 1 - y^2 at output y."""
+
+    def f(self, z: Array) -> Array:
+        return np.tanh(z)
+
+    def df(self, y: Array) -> Array:
+        return 1 - y * y
+
+
+class ReLU(Elementwise):
+    """max(z, 0); derivative 1 where z > 0, else 0 (at the kink z = 0 too, as in PyTorch)."""
+
+    def f(self, z: Array) -> Array:
+        return np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0)
+
+    def df(self, y: Array) -> Array:
+        return (y.real > 0).astype(y.real.dtype)

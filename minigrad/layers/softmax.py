@@ -1,0 +1,53 @@
+"""Softmax and its logarithm: K scores become the probabilities of K classes, over the last axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.checks import require_delta, require_floating
+from minigrad.kernels import log_softmax, softmax
+from minigrad.layer import Layer
+from minigrad.typing import Array
+
+
+class LogSoftmax(Layer):
+    """log p_k = z_k - log sum_j e^{z_j} over the last axis, for z (..., K) of any size of numbers.
+
+        dz = delta - p sum_k delta_k
+
+    Adding one number to all z_k changes nothing: the softmax is not identified.  ValueError for K = 0.
+    """
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        _require_classes(self, z)
+        log_p = log_softmax(z)
+        return log_p, log_p
+
+    def backward(self, delta: Array, log_p: Array) -> Array:
+        require_delta(self, delta, log_p.shape)
+        return delta - np.exp(log_p) * np.add.reduce(delta, axis=-1, keepdims=True)
+
+
+class Softmax(Layer):
+    """p_k = e^{z_k} / sum_j e^{z_j} over the last axis, for z (..., K) of any size of numbers.
+
+        dz = p (delta - sum_k p_k delta_k)
+
+    For a likelihood take LogSoftmax: the logarithm of a p that has rounded to 0 or 1 is lost.  ValueError for K = 0.
+    """
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        _require_classes(self, z)
+        p = softmax(z)
+        return p, p
+
+    def backward(self, delta: Array, p: Array) -> Array:
+        require_delta(self, delta, p.shape)
+        return p * (delta - (p * delta).sum(axis=-1, keepdims=True))
+
+
+def _require_classes(layer: Layer, z: Array) -> None:
+    require_floating(layer, z)
+    if z.ndim < 2 or z.shape[-1] == 0:
+        fix = "z[np.newaxis, :] is a batch of one" if z.ndim == 1 else "the last axis holds the classes, one or more"
+        raise ValueError(f"{layer!r} expects z of shape (batch, classes), got {z.shape}: {fix}")

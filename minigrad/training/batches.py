@@ -1,0 +1,33 @@
+"""Mini-batches: the data in random parts, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minigrad.checks import require_finite, require_floating
+from minigrad.typing import Array, Seed
+
+
+def minibatches(x: Array, *targets: Array, batch_size: int, rng: Seed = None) -> Iterator[tuple[Array, ...]]:
+    """One epoch: (x, *targets) in batches of `batch_size` rows, each row once, in an order drawn from `rng`.
+
+    The last batch is smaller where the size does not divide.  The data are checked before the first batch: TypeError
+    unless x is of a floating type, ValueError where x or a target of a floating type holds NaN or infinity, or the
+    lengths disagree.
+    """
+    who = minibatches.__name__
+    require_floating(minibatches, x, "x")
+    require_finite(minibatches, x, "x")
+    for i, target in enumerate(targets):
+        if len(target) != len(x):
+            raise ValueError(f"{who} expects one target for each of {len(x)} rows of x, got {len(target)}")
+        if np.asarray(target).dtype.kind in "fc":
+            require_finite(minibatches, np.asarray(target), f"target {i}")
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"{who} expects a positive integer batch_size, got {batch_size!r}")
+    order = np.random.default_rng(rng).permutation(len(x))
+    # A generator of its own, so that the checks above run at the call and not at the first batch.
+    rows = (order[start : start + batch_size] for start in range(0, len(x), batch_size))
+    return ((x[row], *(np.asarray(target)[row] for target in targets)) for row in rows)
