@@ -64,9 +64,9 @@ rng = np.random.default_rng(0)
 worst = 0.0
 for _ in range(100):
     w0, w1 = rng.normal(scale=0.3, size=(2, 2))
-    _, hand = by_hand(w1 - w0)
-    _, sigmoid = by_sigmoid(w1 - w0)
-    _, softmax_0, softmax_1 = by_softmax(w0, w1)
+    hand = by_hand(w1 - w0)[1]
+    sigmoid = by_sigmoid(w1 - w0)[1]
+    softmax_0, softmax_1 = by_softmax(w0, w1)[1:]
     size = np.abs(hand).max()
     worst = max(worst, *(np.abs(other - hand).max() / size for other in (sigmoid, softmax_1, -softmax_0)))
 print(f"   by hand         X^T (y - t)   {hand}")
@@ -100,8 +100,8 @@ for name, (slope, at_centre) in fits.items():
     assert np.abs(fit - PUBLISHED).max() < 1e-8
     assert abs(log_likelihood - PUBLISHED_LOG_LIKELIHOOD) < 1e-8
 print(f"   {'published':<14} {PUBLISHED[0]:12.8f} {PUBLISHED[1]:12.8f} {PUBLISHED_LOG_LIKELIHOOD:16.8f}")
-launch = 1 / (1 + np.exp(-(fits["by hand"] @ [31 - centre, 1])))
-print(f"\n   At 31 F, the morning of the launch, the fit gives damage a probability of {launch:.4f}")
+at_launch = 1 / (1 + np.exp(-(fits["by hand"] @ [31 - centre, 1])))
+print(f"\n   At 31 F, the morning of the launch, the fit gives damage a probability of {at_launch:.4f}")
 
 print("\n3. The softmax is not identified: one psi added to both w_0 and w_1 changes nothing\n")
 value, of_w0, of_w1 = by_softmax(w[0], w[1])

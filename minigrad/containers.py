@@ -74,6 +74,18 @@ class Sequential(Container):
 
     It iterates over its layers; `[i]` is one of them, and a slice is a Sequential of the same layers, with the same
     parameters: `cost[:-1]` is the model below the loss.  One layer may stand in several places.
+
+    >>> from minigrad import Linear, NLLLoss, LogSoftmax, Tanh
+    >>> cost = Sequential(Linear(4, 3), Tanh(), Linear(3, 2), LogSoftmax(), NLLLoss())
+    >>> cost[:-1]
+    Sequential(
+      0: Linear(4 -> 3)
+      1: Tanh()
+      2: Linear(3 -> 2)
+      3: LogSoftmax()
+    )
+    >>> {name: array.shape for name, array in cost.parameters().items()}
+    {'0.weight': (3, 4), '0.bias': (3,), '2.weight': (2, 3), '2.bias': (2,)}
     """
 
     def __init__(self, *layers: Layer) -> None:

@@ -20,15 +20,28 @@ def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) 
 
     `arguments` are what the loss on top takes: the target, and observation weights.  ValueError unless the cost is
     one number (reduction "mean" or "sum"); FloatingPointError, which says where it comes from, unless it is finite.
+
+    >>> from minigrad import BernoulliNLLLoss, Linear, Sequential
+    >>> from minigrad.initializers import zeros
+    >>> cost = Sequential(Linear(1, 1, weight_initializer=zeros(), bias_initializer=zeros()), BernoulliNLLLoss("sum"))
+    >>> x, t = np.array([[1.0], [2.0], [3.0]]), np.array([0, 0, 1])
+    >>> value, gradients = value_and_gradients(cost, x, t)
+    >>> gradients["0.weight"]  # X^T (y - t), with y = 1/2
+    array([[0.]])
+    >>> gradients["0.bias"]
+    array([0.5])
     """
     form = fused(cost)
-    try:
-        value, cache = form.forward(x, *arguments, **options)
-    except Exception:
-        if form is cost:
-            raise
-        form = cost  # its errors name the layers that the caller wrote
-        value, cache = form.forward(x, *arguments, **options)
+    if form is not cost:
+        try:
+            return _sweep(form, x, arguments, options)
+        except Exception:
+            pass  # the plain rules raise it again, and name the layers that the caller wrote
+    return _sweep(cost, x, arguments, options)
+
+
+def _sweep(cost: Layer, x: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
+    value, cache = cost.forward(x, *arguments, **options)
     if getattr(value, "shape", ()) != ():
         raise ValueError(
             f"value_and_gradients expects a cost that is one number, got shape {np.shape(value)}: "
@@ -36,7 +49,7 @@ def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) 
         )
     if not math.isfinite(value.real):
         raise FloatingPointError(f"the cost is {value}: {_origin(cost, x)}")
-    return value, form.parameter_gradients(1.0, cache)
+    return value, cost.parameter_gradients(1.0, cache)
 
 
 def _origin(cost: Layer, x: Array) -> str:

@@ -39,12 +39,15 @@ def normal(std: float) -> Initializer:
 
 def initialize(initializer: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
     """A new parameter of `shape` and floating type `dtype` (TypeError, ValueError unless the initialiser makes one)."""
-    array = initializer(shape, rng)
     who = getattr(initializer, "__name__", type(initializer).__name__)
-    if not isinstance(array, np.ndarray) or array.shape != shape:
+    try:
+        array = initializer(shape, rng)
+    except TypeError as error:
         raise ValueError(
-            f"initialiser {who} was asked for an array of shape {shape}, got {kind(array)}: "
+            f"initialiser {who} was called with a shape and a generator and raised {error}: "
             "an initialiser is a function (shape, rng) -> array, such as normal(0.01) with its argument given"
-        )
+        ) from error
+    if not isinstance(array, np.ndarray) or array.shape != shape:
+        raise ValueError(f"initialiser {who} was asked for an array of shape {shape}, got {kind(array)}")
     require_finite(initializer, array, "the initial array")
     return np.array(array, dtype=dtype)

@@ -76,7 +76,8 @@ class Layer:
     def with_parameters(self, arrays: Mapping[str, Array]) -> Self:
         """A copy that holds `arrays` under their names and shares the other parameters; this layer is unchanged.
 
-        Shapes must agree and values be finite (ValueError); the floating type is free, complex included.
+        Shapes must agree and values be finite (ValueError); the floating type is free, complex included.  What else
+        a layer keeps, such as a random generator, is copied: passes through the copy leave it alone here.
         """
         own = self.parameters()
         require_replacement(self, own, arrays)

@@ -18,6 +18,15 @@ class FlatParameters:
         theta.vector -= step                    # trains the layer
         gradient = theta.flatten(gradients)     # {name: array} -> vector, in the same order
 
+    >>> from minigrad import Linear, Sequential
+    >>> layer = Linear(2, 1, rng=0)
+    >>> theta = FlatParameters(layer)
+    >>> theta
+    FlatParameters(3: weight (1, 2), bias (1,))
+    >>> theta.vector = np.array([1.0, 2.0, 3.0])
+    >>> layer.bias
+    array([3.])
+
     A parameter that several places share appears once.  The arrays must have one floating type, not overlap and be
     finite (ValueError).  Where the layer's arrays were later replaced, as by `layer.weight = ...` or by another
     FlatParameters, the vector trains nothing any more: `vector` and `flatten` then raise RuntimeError.

@@ -228,7 +228,9 @@ class LastPlaceWins(Sequential):
 
     def gather(self, arrays_by_child, gradients):
         total = super().gather(arrays_by_child, gradients)
-        names = {id(a): f"{i}.{n}" for i, arrays in reversed(list(enumerate(arrays_by_child))) for n, a in arrays.items()}
+        names = {
+            id(a): f"{i}.{n}" for i, arrays in reversed(list(enumerate(arrays_by_child))) for n, a in arrays.items()
+        }
         for arrays, of_child in zip(arrays_by_child, gradients, strict=True):
             total |= {names[id(a)]: of_child[n] for n, a in arrays.items()}
         return total

@@ -48,6 +48,10 @@ def minimize_lbfgs(
     FloatingPointError of `function` counts as a value of +infinity.  `callback(iteration, value, gradient_norm)`
     reports progress.  ValueError where `start` or the function's first answer is not finite.
 
+    >>> bowl = minimize_lbfgs(lambda x: (float(x @ x), 2 * x), np.array([3.0, 4.0]))
+    >>> bowl.converged, bool(np.abs(bowl.x).max() < 1e-6)
+    (True, True)
+
     Nocedal and Wright, Numerical Optimization, 2nd ed. (2006), algorithm 7.4; line search: Lewis and Overton,
     Mathematical Programming 141 (2013), algorithm 2.6.
     """
@@ -81,8 +85,11 @@ def minimize_lbfgs(
         # The first direction has no curvature behind it: its length means nothing.
         step = 1.0 if history else 1 / float(np.linalg.norm(direction))
         found = _wolfe_step(evaluate, point, direction, step)
-        if found is None:
-            message = f"stopped: no step lowers the value any more: largest gradient entry {norm:.1e} > {tolerance:.1e}"
+        if found is None or not (found.value < point.value or np.abs(found.gradient).max() < norm):
+            message = (
+                f"stopped: no step lowers the value any more: largest gradient entry {norm:.1e} > {tolerance:.1e}; "
+                "the value has no more digits, or the gradient is not its derivative"
+            )
             break
         s, y = found.x - point.x, found.gradient - point.gradient
         if s @ y > 0:

@@ -59,6 +59,9 @@ def finite_differences(
 def complex_step(function: Callable[[Array], Any], array: Array, step: float = 1e-30) -> Array:
     """Im f(x + i h) / h for every entry: exact to rounding where `function` is analytic, as nothing is subtracted.
 
+    >>> complex_step(lambda x: np.exp(x).sum(), np.array([0.0, 1.0]))
+    array([1.        , 2.71828183])
+
     Squire and Trapp, SIAM Review 40 (1998) 110-112.  A function that takes abs, sign, conj or the real part on the
     way gives a wrong derivative, silently.
     """

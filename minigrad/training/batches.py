@@ -16,6 +16,10 @@ def minibatches(x: Array, *targets: Array, batch_size: int, rng: Seed = None) ->
     The last batch is smaller where the size does not divide.  The data are checked before the first batch: TypeError
     unless x is of a floating type, ValueError where x or a target of a floating type holds NaN or infinity, or the
     lengths disagree.
+
+    >>> x, labels = np.arange(10.0).reshape(5, 2), np.arange(5)
+    >>> [batch.shape for batch, target in minibatches(x, labels, batch_size=2, rng=0)]
+    [(2, 2), (2, 2), (1, 2)]
     """
     who = minibatches.__name__
     require_floating(minibatches, x, "x")

@@ -1,0 +1,1 @@
+"""Time minigrad beside its peers: `python -m benchmarks`."""

@@ -1,0 +1,455 @@
+"""Bad input gets an error that says who, expected, got and what to do, and changes nothing."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minigrad import (
+    SGD,
+    BernoulliNLLLoss,
+    FlatParameters,
+    Layer,
+    Linear,
+    LogSoftmax,
+    NLLLoss,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    minibatches,
+    minimize_lbfgs,
+    value_and_gradients,
+)
+from minigrad.initializers import constant, normal
+from minigrad.layers import Elementwise
+from minigrad.testing import check_layer
+
+X = np.random.default_rng(0).normal(size=(5, 3))
+T = np.array([0, 1, 2, 3, 1])
+
+
+def with_entry(value):
+    """X with one entry spoilt."""
+    x = X.copy()
+    x[3, 1] = value
+    return x
+
+
+def cost() -> Sequential:
+    return Sequential(Linear(3, 4, rng=0), LogSoftmax(), NLLLoss())
+
+
+def nll(target, log_p=None, weights=None):
+    return NLLLoss()(np.full((5, 4), -1.0) if log_p is None else log_p, target, weights)
+
+
+def bernoulli(target, logit=None):
+    return BernoulliNLLLoss()(np.zeros((3, 1)) if logit is None else logit, target)
+
+
+class Bad(Layer):
+    """One wrong thing, chosen by name."""
+
+    parameter_names = ("scale", "shift")
+
+    def __init__(self, fault):
+        self.fault = fault
+        self.scale, self.shift = np.array(2.0), np.array(1.0)
+        if fault == "float parameter":
+            self.scale = 2.0
+        if fault == "integer parameter":
+            self.scale = np.array(2)
+        if fault == "missing attribute":
+            del self.shift
+
+    def forward(self, z):
+        return z if self.fault == "bare return" else (z * self.scale + self.shift, z)
+
+    def backward(self, delta, z):
+        return delta * self.scale
+
+    def parameter_gradients(self, delta, z):
+        gradients = {"scale": (delta * z).sum(), "shift": delta.sum()}
+        if self.fault == "lacking name":
+            del gradients["shift"]
+        if self.fault == "unknown name":
+            gradients["offset"] = delta.sum()
+        if self.fault == "no dictionary":
+            return list(gradients.values())
+        if self.fault == "wrong shape":
+            gradients["scale"] = delta * z
+        return gradients
+
+    def __repr__(self):
+        return "Bad()"
+
+
+def through(fault):
+    """One sweep through a stack with a faulty layer in place 1."""
+    return value_and_gradients(Sequential(Linear(3, 4, rng=0), Bad(fault), LogSoftmax(), NLLLoss()), X, T)
+
+
+class NoRules(Layer):
+    parameter_names = ("weight",)
+    weight = np.ones(2)
+
+
+IN_PLACE_0 = "in layer 0 of Sequential(Linear, LogSoftmax, NLLLoss)"
+IN_PLACE_1 = "in layer 1 of Sequential(Linear, Bad, LogSoftmax, NLLLoss)"
+IN_PLACE_2 = "in layer 2 of Sequential(Linear, LogSoftmax, NLLLoss)"
+
+MESSAGES = [
+    # width and number of dimensions
+    (
+        lambda: Linear(128, 10)(np.ones((32, 64))),
+        ValueError,
+        "Linear(128 -> 10) expects z of shape (batch, 128), got (32, 64): the last axis holds the features",
+    ),
+    (
+        lambda: Linear(3, 10)(np.ones((3, 64))),
+        ValueError,
+        "Linear(3 -> 10) expects z of shape (batch, 3), got (3, 64): z.T has that shape",
+    ),
+    (
+        lambda: Linear(3, 10)(np.ones(3)),
+        ValueError,
+        "Linear(3 -> 10) expects z of shape (batch, 3), got (3,): z[np.newaxis, :] is a batch of one",
+    ),
+    (
+        lambda: Linear(3, 10)(np.array(1.0)),
+        ValueError,
+        "expects z of shape (batch, 3), got (): the first axis is the batch",
+    ),
+    (
+        lambda: LogSoftmax()(np.ones(3)),
+        ValueError,
+        "LogSoftmax() expects z of shape (batch, classes), got (3,): z[np.newaxis, :] is a batch of one",
+    ),
+    (
+        lambda: Softmax()(np.ones((3, 0))),
+        ValueError,
+        "Softmax() expects z of shape (batch, classes), got (3, 0): the last axis holds the classes, one or more",
+    ),
+    (lambda: nll(T, np.ones(5)), ValueError, "NLLLoss(mean) expects log_p of shape (batch, classes), got (5,)"),
+    (
+        lambda: bernoulli([0, 1, 0], np.zeros((3, 2))),
+        ValueError,
+        "BernoulliNLLLoss(mean) expects one logit for each row, of shape (batch, 1), got (3, 2): end the stack with",
+    ),
+    (
+        lambda: Tanh().backward(np.ones((5, 1)), np.ones((5, 3))),
+        ValueError,
+        "Tanh() expects delta of the shape of its output, (5, 3), got (5, 1)",
+    ),
+    (lambda: LogSoftmax().backward(1.0, X), ValueError, "expects delta of the shape of its output, (5, 3), got ()"),
+    (lambda: Linear(3, 4).backward(np.ones(4), X), ValueError, "expects delta of the shape of its output, (5, 4), got"),
+    (
+        lambda: Linear(3, 4).parameter_gradients(np.ones((1, 4)), X),
+        ValueError,
+        "expects delta of the shape of its output, (5, 4), got (1, 4)",
+    ),
+    # types
+    (
+        lambda: Linear(2, 1)([[1.0, 2.0]]),
+        TypeError,
+        "Linear(2 -> 1) expects z to be a NumPy array, got list: pass np.asarray(z, dtype=float)",
+    ),
+    (
+        lambda: ReLU()(np.ones((2, 2), np.uint8)),
+        TypeError,
+        "ReLU() expects z of a floating type, got uint8: pass z.astype(float) or float32",
+    ),
+    (
+        lambda: Sigmoid()(np.ma.masked_array(X, X > 0)),
+        TypeError,
+        "Sigmoid() expects z to be a NumPy array, got MaskedArray of float64 and shape (5, 3)",
+    ),
+    (lambda: Sigmoid()(X.view(np.matrix)), TypeError, "got matrix of float64 and shape (5, 3)"),
+    (lambda: Linear(0, 3), ValueError, "Linear expects in_features to be a positive integer, got 0"),
+    (lambda: Linear(3, 2.0), ValueError, "Linear expects out_features to be a positive integer, got 2.0"),
+    (
+        lambda: Linear(3, 2, weight_initializer=normal),
+        ValueError,
+        "initialiser normal was called with a shape and a generator and raised",
+    ),
+    (
+        lambda: Linear(3, 2, weight_initializer=lambda shape, rng: rng.normal(size=3)),
+        ValueError,
+        "was asked for an array of shape (2, 3), got ndarray of float64 and shape (3,)",
+    ),
+    (
+        lambda: Linear(3, 2, bias_initializer=constant(np.nan)),
+        ValueError,
+        "expects finite numbers, got nan in the initial array[0] (2 of 2 entries are not finite)",
+    ),
+    # empty batches where they make no sense
+    (
+        lambda: NLLLoss()(np.zeros((0, 3)), np.zeros(0, int)),
+        ValueError,
+        "NLLLoss(mean) expects a batch of some weight, but the batch is empty: reduction 'sum' gives 0 there",
+    ),
+    (
+        lambda: value_and_gradients(cost(), X[:0], T[:0]),
+        ValueError,
+        "NLLLoss(mean) expects a batch of some weight, but the batch is empty",
+    ),
+    (lambda: nll(T, weights=np.zeros(5)), ValueError, "expects a batch of some weight, but all weights are 0"),
+    # labels
+    (
+        lambda: nll([0, 1, 4, 2, 3]),
+        ValueError,
+        "NLLLoss(mean) expects labels 0 .. 3 for 4 classes, got 4 in target[2]: number the classes from 0",
+    ),
+    (lambda: nll([1, 2, 3, 4, 1]), ValueError, "got 4 in target[3]: target - 1 starts at 0"),
+    (lambda: nll([0, -1, 0, 0, 0]), ValueError, "expects labels 0 .. 3 for 4 classes, got -1 in target[1]"),
+    (
+        lambda: nll(T.astype(float)),
+        TypeError,
+        "NLLLoss(mean) expects integer class labels, got target of float64: pass target.astype(int)",
+    ),
+    (lambda: nll(["a"] * 5), TypeError, "expects integer class labels, got target of <U1"),
+    (
+        lambda: nll(np.eye(4, dtype=int)[T]),
+        ValueError,
+        "expects target of shape (5,), got (5, 4): if it is one-hot, target.argmax(axis=1) gives the labels",
+    ),
+    (
+        lambda: nll(T[:, np.newaxis]),
+        ValueError,
+        "expects target of shape (5,), got (5, 1): target.ravel() has that shape",
+    ),
+    (lambda: nll(T[:4]), ValueError, "expects target of shape (5,), got (4,): one label for each row of the batch"),
+    (lambda: nll(None), ValueError, "expects target of shape (5,), got ()"),
+    (lambda: bernoulli([-1, 1, 1]), ValueError, "expects labels 0 and 1, got -1 in target[0]: (target + 1) // 2 maps"),
+    (lambda: bernoulli([1, 2, 1]), ValueError, "expects labels 0 and 1, got 2 in target[1]: target - 1 maps 1, 2"),
+    (lambda: bernoulli([0, 0.5, 1]), ValueError, "got 0.5 in target[1]: LogSoftmax and NLLLoss take more classes"),
+    (lambda: bernoulli([0, np.nan, 1]), ValueError, "expects labels 0 and 1, got nan in target[1]"),
+    (lambda: bernoulli([[0], [1], [1]]), ValueError, "expects target of shape (3,), got (3, 1): target.ravel()"),
+    (lambda: bernoulli(["no", "yes", "no"]), TypeError, "expects labels 0 and 1, got target of <U3"),
+    # weights
+    (lambda: NLLLoss("average"), ValueError, "NLLLoss expects reduction in ('mean', 'sum', 'none'), got 'average'"),
+    (lambda: NLLLoss(class_weights=[1, -2]), ValueError, "expects class_weights of 0 or more, got -2 in class_weights"),
+    (lambda: NLLLoss(class_weights=[1, np.inf]), ValueError, "expects finite numbers, got inf in class_weights[1]"),
+    (
+        lambda: NLLLoss(class_weights=[1, 2])(np.zeros((5, 4)), T),
+        ValueError,
+        "NLLLoss(mean, class_weights) has 2 class weights, but log_p has 4 classes",
+    ),
+    (lambda: BernoulliNLLLoss(class_weights=[1, 2, 3])(np.zeros((1, 1)), [0]), ValueError, "expects 2 class weights"),
+    (lambda: nll(T, weights=np.ones(4)), ValueError, "expects weights of shape (5,), got (4,)"),
+    (lambda: nll(T, weights=[1, 1, -1, 1, 1]), ValueError, "expects weights of 0 or more, got -1 in weights[2]"),
+    (lambda: nll(T, weights=[1, 1, np.nan, 1, 1]), ValueError, "expects finite numbers, got nan in weights[2]"),
+    (lambda: nll(T, weights=["1"] * 5), TypeError, "expects weights to be real numbers, got list"),
+    # stacks
+    (
+        lambda: cost()(X[:, :2], T),
+        ValueError,
+        "Linear(3 -> 4) expects z of shape (batch, 3), got (5, 2)",
+        IN_PLACE_0,
+    ),
+    (
+        lambda: cost().forward(X),
+        TypeError,
+        "NLLLoss(mean) expects forward(log_p, target, weights=None), got 1 argument: a target is missing",
+        IN_PLACE_2,
+    ),
+    (lambda: cost()(X), TypeError, "got 1 argument: a target is missing", IN_PLACE_2),
+    (
+        lambda: cost()[:-1].forward(X, T),
+        TypeError,
+        "LogSoftmax() expects forward(z), got 2 arguments: only a loss, on top of the stack, takes a target",
+        "in layer 1 of Sequential(Linear, LogSoftmax)",
+    ),
+    (lambda: cost()[:-1](X, T), TypeError, "got 2 arguments: only a loss, on top of the stack, takes a target"),
+    (
+        lambda: Sequential(Linear(3, 4), NLLLoss(), Tanh()).forward(X, T),
+        TypeError,
+        "NLLLoss(mean) expects forward(log_p, target, weights=None), got 1 argument: a target is missing",
+        "in layer 1 of Sequential(Linear, NLLLoss, Tanh)",
+    ),
+    (lambda: Sequential()(X, T), TypeError, "Sequential() is empty: it has no loss on top that could take a target"),
+    (
+        lambda: Sequential(Linear(3, 4), Sequential(Tanh(), Linear(5, 2)))(X),
+        ValueError,
+        "Linear(5 -> 2) expects z of shape (batch, 5), got (5, 4)",
+        "in layer 1 of Sequential(Tanh, Linear)\nin layer 1 of Sequential(Linear, Sequential)",
+    ),
+    (
+        lambda: cost().backward(np.ones(2), cost().forward(X, T)[1]),
+        ValueError,
+        "NLLLoss(mean) expects delta of the shape of its output, (), got (2,)",
+        IN_PLACE_2,
+    ),
+    (
+        lambda: Sequential(Tanh(), Linear(3, 4)).parameter_gradients(X, (X, X)),
+        ValueError,
+        "Linear(3 -> 4) expects delta of the shape of its output, (5, 4), got (5, 3)",
+        "in layer 1 of Sequential(Tanh, Linear)",
+    ),
+    (
+        lambda: Sequential(Linear(3, 4), LogSoftmax),
+        TypeError,
+        "Sequential expects layers, got the class LogSoftmax as argument 1: make one, LogSoftmax(...)",
+    ),
+    (
+        lambda: Sequential([Linear(3, 4), LogSoftmax()]),
+        TypeError,
+        "Sequential expects layers, got list as argument 0: unpack it, Sequential(*layers)",
+    ),
+    (
+        lambda: Sequential(Linear(3, 4), np.tanh),
+        TypeError,
+        "got ufunc as argument 1: a function becomes a layer as a subclass of Layer or Elementwise",
+    ),
+    # layers of the user's own
+    (
+        lambda: through("bare return"),
+        TypeError,
+        "Bad() must return (z_next, cache) from forward, got ndarray of float64 and shape (5, 4)",
+        IN_PLACE_1,
+    ),
+    (
+        lambda: through("lacking name"),
+        ValueError,
+        "Bad() expects one gradient for each of ['scale', 'shift'], got ['scale']: lacking 'shift', unknown none",
+        IN_PLACE_1,
+    ),
+    (lambda: through("unknown name"), ValueError, "lacking none, unknown 'offset'", IN_PLACE_1),
+    (
+        lambda: through("no dictionary"),
+        TypeError,
+        "Bad() expects gradients as a dictionary {name: array}, got list",
+        IN_PLACE_1,
+    ),
+    (
+        lambda: through("wrong shape"),
+        ValueError,
+        "Bad() expects the gradient of scale to have its shape (), got (5, 4): sum over the axes",
+        IN_PLACE_1,
+    ),
+    (
+        lambda: through("float parameter"),
+        TypeError,
+        "Bad() lists 'scale' in parameter_names, so self.scale must be an array of a floating type, got float",
+    ),
+    (lambda: through("integer parameter"), TypeError, "got ndarray of int64 and shape ()"),
+    (lambda: Bad("missing attribute").parameters(), TypeError, "so self.shift must be an array of a floating type"),
+    (lambda: NoRules()(X), NotImplementedError, "NoRules lacks rule 1: forward(self, z) -> (z_next, cache)"),
+    (lambda: NoRules().backward(X, X), NotImplementedError, "NoRules lacks rule 2: backward(self, delta, cache)"),
+    (
+        lambda: NoRules().parameter_gradients(X, X),
+        NotImplementedError,
+        "NoRules lacks rule 3: parameter_gradients(self, delta, cache) -> {name: gradient} for ('weight',)",
+    ),
+    (lambda: Elementwise()(X), NotImplementedError, "Elementwise lacks f(self, z) -> z_next"),
+    (lambda: Elementwise().backward(X, X), NotImplementedError, "Elementwise lacks df(self, output)"),
+    (lambda: check_layer(Bad("lacking name"), X), ValueError, "lacking 'shift'"),
+    # where data and parameters enter
+    (
+        lambda: value_and_gradients(cost(), with_entry(np.nan), T),
+        FloatingPointError,
+        "the cost is nan: Sequential(...) expects finite numbers, got nan in x[3, 1] (1 of 15 entries are not finite)",
+    ),
+    (
+        lambda: minibatches(with_entry(np.inf), T, batch_size=2),
+        ValueError,
+        "minibatches expects finite numbers, got inf in x[3, 1] (1 of 15 entries are not finite): clean or impute",
+    ),
+    (lambda: minibatches(X, np.full(5, np.nan), batch_size=2), ValueError, "got nan in target 0[0]"),
+    (lambda: minibatches(X, T[:4], batch_size=2), ValueError, "expects one target for each of 5 rows of x, got 4"),
+    (lambda: minibatches(X, T, batch_size=0), ValueError, "expects a positive integer batch_size, got 0"),
+    (lambda: minibatches(X.astype(int), T, batch_size=1), TypeError, "minibatches expects x of a floating type"),
+    (
+        lambda: cost().with_parameters({"0.weight": np.full((4, 3), np.nan)}),
+        ValueError,
+        "Sequential(...) expects finite numbers, got nan in 0.weight[0, 0] (12 of 12 entries are not finite)",
+    ),
+    (lambda: cost().with_parameters({"weight": X}), ValueError, "has no parameter 'weight': it has 0.weight, 0.bias"),
+    (
+        lambda: cost().with_parameters({"0.bias": np.ones((1, 4))}),
+        ValueError,
+        "expects 0.bias of shape (4,), got (1, 4)",
+    ),
+    (lambda: cost().with_parameters({"0.bias": [0.0] * 4}), TypeError, "expects 0.bias to be a NumPy array, got list"),
+    (
+        lambda: value_and_gradients(Sequential(*cost()[:-1], NLLLoss("none")), X, T),
+        ValueError,
+        "value_and_gradients expects a cost that is one number, got shape (5,): end the stack with a loss of reduction",
+    ),
+    (lambda: FlatParameters(Tanh()), ValueError, "FlatParameters expects a layer with parameters, got Tanh()"),
+    (lambda: FlatParameters(Sequential(Linear(3, 4), Linear(4, 2, dtype="f4"))), ValueError, "got float32, float64"),
+    (lambda: SGD(cost(), 0), ValueError, "SGD expects a positive, finite learning_rate, got 0"),
+    (lambda: SGD(cost(), np.nan), ValueError, "SGD expects a positive, finite learning_rate, got nan"),
+    (
+        lambda: SGD(cost(), 0.1).step({"0.weight": np.zeros((4, 3))}),
+        ValueError,
+        "SGD(learning_rate=0.1) expects one gradient for each of ['0.weight', '0.bias'], got ['0.weight']",
+    ),
+    (
+        lambda: FlatParameters(cost()).flatten({"0.weight": np.zeros((4, 3))}),
+        ValueError,
+        "FlatParameters(16: 0.weight (4, 3), 0.bias (4,)) expects one gradient for each",
+    ),
+    (
+        lambda: minimize_lbfgs(lambda x: (0.0, x), np.array([np.nan])),
+        ValueError,
+        "minimize_lbfgs expects finite numbers, got nan in start[0]",
+    ),
+]
+
+
+@pytest.mark.parametrize("entry", MESSAGES, ids=lambda entry: entry[2][:60])
+def test_message(entry):
+    call, kind, text, *place = entry
+    with pytest.raises(kind) as caught:
+        call()
+    said = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert text in said
+    assert "array([" not in said, "shapes are told, not arrays"
+    if place:
+        assert said.endswith(place[0])
+    assert not re.search(r"<[a-z_.]+ object at 0x", said)
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    stack = cost()
+    stack[0].bias[2] = np.inf
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match=r"got inf in 0\.bias\[2\] \(1 of 4 entries"),
+    ):
+        value_and_gradients(stack, X, T)
+
+
+def test_an_infinite_cost_of_finite_numbers_is_explained():
+    class Log(Elementwise):
+        keeps = "input"
+
+        def f(self, z):
+            with np.errstate(divide="ignore"):
+                return np.log(z)
+
+        def df(self, z):
+            return 1 / z
+
+    with pytest.raises(FloatingPointError, match="the cost is inf: x and all parameters are finite"):
+        value_and_gradients(Sequential(Log(), NLLLoss()), np.array([[0.0, 1.0]]), [0])
+
+
+def test_a_refused_step_changes_nothing():
+    stack = cost()
+    before = {name: array.copy() for name, array in stack.parameters().items()}
+    _, gradients = value_and_gradients(stack, X, T)
+    bad = {
+        "not finite": gradients | {"0.bias": np.array([0, np.nan, 0, 0])},
+        "misshapen": gradients | {"0.bias": np.zeros((4, 1))},
+        "lacking": {"0.weight": gradients["0.weight"]},
+    }
+    for wrong in bad.values():
+        with pytest.raises((ValueError, FloatingPointError)):
+            SGD(stack, 0.1).step(wrong)
+        assert all(np.array_equal(array, before[name]) for name, array in stack.parameters().items())
+    with pytest.raises(FloatingPointError, match=r"the gradient of 0\.bias is not finite, so no parameter was changed"):
+        SGD(stack, 0.1).step(bad["not finite"])

@@ -1,0 +1,121 @@
+"""What the layout promises: imports run one way, NumPy alone, a core that is read at one sitting."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad
+
+PACKAGE = Path(minigrad.__file__).parent
+# From the foundation up: a module imports only from those before it.
+ROOMS = [
+    "typing",
+    "checks",
+    "layer",
+    "containers",
+    "kernels",
+    "initializers",
+    "layers",
+    "losses",
+    "fusions",
+    "derivatives",
+    "parameters",
+    "optim",
+    "training",
+    "testing",
+]
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules.add(node.module)
+    return modules
+
+
+def test_every_module_stands_in_a_room():
+    assert {room(path) for path in SOURCES} == {*ROOMS, "__init__"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    if path == PACKAGE / "__init__.py":
+        return
+    for module in imported_modules(path):
+        if module.split(".")[0] == "minigrad":
+            assert module != "minigrad", "import the module, not the package"
+            target = module.split(".")[1]
+            assert ROOMS.index(target) <= ROOMS.index(room(path)), f"{path.name} imports {module}, which stands above"
+
+
+def test_containers_know_no_particular_layer():
+    assert {m for m in imported_modules(PACKAGE / "containers.py") if m.startswith("minigrad")} == {
+        "minigrad.checks",
+        "minigrad.layer",
+        "minigrad.typing",
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_needs_numpy_alone(path):
+    for module in imported_modules(path):
+        assert module.split(".")[0] in {*sys.stdlib_module_names, "numpy", "minigrad"}
+
+
+def test_layer_is_two_screens():
+    assert len((PACKAGE / "layer.py").read_text().splitlines()) <= 110
+
+
+def test_files_are_of_one_idea():
+    assert {path.name for path in SOURCES if len(path.read_text().splitlines()) > 300} == set()
+
+
+def test_public_names_have_docstrings_and_are_sorted_out():
+    assert set(minigrad.__all__) <= set(dir(minigrad))
+    for name in minigrad.__all__:
+        assert getattr(minigrad, name).__doc__, name
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return set(run.stdout.split())
+
+
+def test_importing_loads_little_beyond_numpy():
+    """The clock differs from machine to machine; what is loaded does not."""
+    ours = modules_after("import numpy; import minigrad") - modules_after("import numpy")
+    others = {module for module in ours if not module.startswith("minigrad")}
+    assert others <= {"__future__", "copy", "org", "org.python", "org.python.core"}
+    assert "minigrad.testing" not in ours
+
+
+def test_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_numpy_is_the_only_dependency():
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        needed = [line for line in requires("minigrad") or [] if "extra ==" not in line]
+    except PackageNotFoundError:
+        pytest.skip("minigrad is not installed")
+    assert needed == ["numpy>=2.0"]
+    assert int(np.__version__.split(".")[0]) >= 2
