@@ -23,6 +23,11 @@ def kind(value: object) -> str:
     return type(value).__name__
 
 
+def shape_of(value: object) -> str:
+    """The shape of an array or number, or what else it is."""
+    return str(np.shape(value)) if isinstance(value, np.ndarray | np.generic | float | int | complex) else kind(value)
+
+
 def label(who: object) -> str:
     """Who speaks: a layer by its repr, if that is one line, a function by its name."""
     text = repr(who) if not callable(who) or hasattr(who, "forward") else getattr(who, "__name__", repr(who))
@@ -49,8 +54,8 @@ def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
     """`delta` has the shape of the output (ValueError): another would broadcast to a wrong gradient."""
     if getattr(delta, "shape", ()) != shape:
         raise ValueError(
-            f"{label(who)} expects delta of the shape of its output, {shape}, got {np.shape(delta)}: "
-            "rule 2 starts from the derivative of a scalar cost"
+            f"{label(who)} expects delta of the shape of its output, {shape}, got {shape_of(delta)}: "
+            "rule 2 of the layer above returned it, or the caller passed it"
         )
 
 
@@ -152,8 +157,9 @@ def require_labels(who: object, target: Any, n: int, classes: int) -> Array:
             f"{label(who)} expects integer class labels, got target of {labels.dtype}: "
             "pass target.astype(int) if they are whole numbers 0, 1, ..."
         )
+    index = labels.astype(np.intp, copy=False)
     # Read as unsigned numbers, negative labels are large: one pass finds both ends of the range.
-    if n and np.maximum.reduce(labels.view(f"u{labels.itemsize}")) >= classes:
+    if n and np.maximum.reduce(index.view(np.uintp)) >= classes:
         wrong = int(np.argmax((labels < 0) | (labels >= classes)))
         shifted = labels.min() == 1 and labels.max() == classes
         fix = "target - 1 starts at 0" if shifted else "number the classes from 0"
@@ -161,7 +167,7 @@ def require_labels(who: object, target: Any, n: int, classes: int) -> Array:
             f"{label(who)} expects labels 0 .. {classes - 1} for {classes} classes, "
             f"got {labels[wrong]} in target[{wrong}]: {fix}"
         )
-    return labels.astype(np.intp, copy=False)
+    return index
 
 
 def require_binary_labels(who: object, target: Any, n: int) -> Array:

@@ -115,8 +115,7 @@ class Sequential(Container):
                 z, cache = result
                 caches.append(cache)
         except Exception as error:
-            note_arguments(error, self.layers[i], (z, *arguments) if i == top else (z,), options if i == top else {})
-            self.add_place(error, i)
+            self._explain(error, i, z, arguments, options)
             raise
         return z, tuple(caches)
 
@@ -127,8 +126,7 @@ class Sequential(Container):
             for i, layer in enumerate(self.layers):
                 z = layer(z) if i < top else layer(z, *arguments, **options)
         except Exception as error:
-            note_arguments(error, self.layers[i], (z, *arguments) if i == top else (z,), options if i == top else {})
-            self.add_place(error, i)
+            self._explain(error, i, z, arguments, options)
             raise
         return z
 
@@ -165,6 +163,13 @@ class Sequential(Container):
             self.add_place(error, i)
             raise
         return delta, self.gather(arrays, gradients)
+
+    def _explain(self, error: Exception, i: int, z: Array, arguments: Any, options: Any) -> None:
+        """Note on `error`, raised going up through layer `i`, what that layer takes and where it stands."""
+        if i < len(self.layers) - 1:
+            arguments, options = (), {}
+        note_arguments(error, self.layers[i], (z, *arguments), options)
+        self.add_place(error, i)
 
     def _top(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> int:
         """The place of the layer on top, which takes the further arguments."""

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from minigrad.checks import require_delta
 from minigrad.containers import Sequential
 from minigrad.kernels import log1p
 from minigrad.layer import Layer
@@ -49,7 +50,8 @@ class LogSoftmaxNLLLoss(Layer):
         return value, residual
 
     def backward(self, delta: Delta, residual: Array) -> Array:
-        return (delta if self.loss.reduction != "none" else delta[:, np.newaxis]) * residual
+        require_delta(self, delta, self.loss.value_shape(len(residual)))
+        return (delta[:, np.newaxis] if np.ndim(delta) else delta) * residual
 
 
 class LinearLogSoftmaxNLLLoss(Layer):
@@ -84,21 +86,21 @@ FUSIONS: dict[tuple[type, ...], type] = {
     (LogSoftmax, NLLLoss): LogSoftmaxNLLLoss,
 }
 
-_fused: WeakKeyDictionary[Layer, Layer] = WeakKeyDictionary()
+_fused: WeakKeyDictionary[Layer, Layer | None] = WeakKeyDictionary()
 
 
 def fused(cost: Layer) -> Layer:
     """`cost` with its top layers fused where the table has them, else `cost` itself; parameters are shared."""
-    form = _fused.get(cost)
-    if form is None:
-        form = _fused[cost] = _fuse(cost)
-    return form
+    if cost not in _fused:
+        # None, not `cost`: a value that holds its key would keep it alive for ever.
+        _fused[cost] = _fuse(cost)
+    return _fused[cost] or cost
 
 
-def _fuse(cost: Layer) -> Layer:
+def _fuse(cost: Layer) -> Layer | None:
     if type(cost) is Sequential:
         for types, fusion in FUSIONS.items():
             below, top = cost.layers[: -len(types)], cost.layers[-len(types) :]
             if tuple(map(type, top)) == types:
                 return Sequential(*below, fusion(*top))
-    return cost
+    return None

@@ -56,6 +56,10 @@ class LikelihoodLoss(Layer):
         weighted = terms if scale is None else scale * terms
         return (weighted if self.reduction == "none" else np.add.reduce(weighted)), (1.0 if scale is None else scale)
 
+    def value_shape(self, n: int) -> tuple[int, ...]:
+        """The shape of the loss of n observations."""
+        return (n,) if self.reduction == "none" else ()
+
     def _scale(self, labels: Array, weights: Any, dtype: Any) -> Array | None:
         """The weight of each observation, or None where all are 1."""
         scale = None if self.class_weights is None else self.class_weights[labels]
@@ -85,7 +89,7 @@ class NLLLoss(LikelihoodLoss):
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         log_p, chosen, scale = cache
-        require_delta(self, delta, () if self.reduction != "none" else chosen[1].shape)
+        require_delta(self, delta, self.value_shape(len(log_p)))
         dlog_p = np.zeros_like(log_p, dtype=np.result_type(log_p, delta))
         dlog_p[chosen] = -delta * scale
         return dlog_p
@@ -128,6 +132,6 @@ class BernoulliNLLLoss(LikelihoodLoss):
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         sign, margin, scale = cache
-        require_delta(self, delta, () if self.reduction != "none" else sign.shape)
+        require_delta(self, delta, self.value_shape(len(sign)))
         da: Array = -sign * sigmoid(-margin) * delta * scale
         return da[:, np.newaxis]

@@ -1,5 +1,8 @@
 """Kernels and fusions equal the plain formulas."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,6 +85,16 @@ def test_the_fused_form_follows_parameters_that_are_replaced():
     assert value_and_gradients(cost, x, t)[0] == pytest.approx(np.log(2), rel=1e-15)
     cost[-1].reduction = "sum"
     assert value_and_gradients(cost, x, t)[0] == pytest.approx(4 * np.log(2), rel=1e-15)
+
+
+def test_a_cost_is_not_kept_alive():
+    for top in ([LogSoftmax(), NLLLoss()], [Tanh(), LogSoftmax(), NLLLoss("sum")], []):
+        cost = Sequential(Linear(3, 2, rng=0), *top)
+        fused(cost)
+        gone = weakref.ref(cost)
+        del cost
+        gc.collect()
+        assert gone() is None
 
 
 def test_errors_of_the_fused_form_name_the_layers_of_the_caller():

@@ -53,7 +53,7 @@ def test_repeating_a_row_equals_a_weight_of_two():
 
 
 @pytest.mark.parametrize(
-    "labels", [LABELS.tolist(), LABELS.astype(np.uint8), LABELS.astype(np.int32), LABELS.astype(np.uint64)]
+    "labels", [LABELS.tolist(), *(LABELS.astype(dtype) for dtype in (np.uint8, np.int32, np.uint64, ">i4"))]
 )
 def test_labels_of_any_integer_type(labels):
     assert NLLLoss()(LOG_P, labels) == NLLLoss()(LOG_P, LABELS)

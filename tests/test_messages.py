@@ -68,7 +68,7 @@ class Bad(Layer):
         return z if self.fault == "bare return" else (z * self.scale + self.shift, z)
 
     def backward(self, delta, z):
-        return delta * self.scale
+        return None if self.fault == "no return" else delta * self.scale
 
     def parameter_gradients(self, delta, z):
         gradients = {"scale": (delta * z).sum(), "shift": delta.sum()}
@@ -150,6 +150,12 @@ MESSAGES = [
         ValueError,
         "expects delta of the shape of its output, (5, 4), got (1, 4)",
     ),
+    (
+        lambda: Sequential(Tanh(), Bad("no return")).backpropagate(np.ones((5, 3)), (X, X)),
+        ValueError,
+        "Tanh() expects delta of the shape of its output, (5, 3), got NoneType: rule 2 of the layer above returned it",
+        "in layer 0 of Sequential(Tanh, Bad)",
+    ),
     # types
     (
         lambda: Linear(2, 1)([[1.0, 2.0]]),
@@ -203,6 +209,7 @@ MESSAGES = [
         "NLLLoss(mean) expects labels 0 .. 3 for 4 classes, got 4 in target[2]: number the classes from 0",
     ),
     (lambda: nll([1, 2, 3, 4, 1]), ValueError, "got 4 in target[3]: target - 1 starts at 0"),
+    (lambda: nll(np.array([0, 2**63, 0, 0, 0], np.uint64)), ValueError, "got 9223372036854775808 in target[1]"),
     (lambda: nll([0, -1, 0, 0, 0]), ValueError, "expects labels 0 .. 3 for 4 classes, got -1 in target[1]"),
     (
         lambda: nll(T.astype(float)),

@@ -24,14 +24,15 @@ def minibatches(x: Array, *targets: Array, batch_size: int, rng: Seed = None) ->
     who = minibatches.__name__
     require_floating(minibatches, x, "x")
     require_finite(minibatches, x, "x")
+    targets = tuple(np.asarray(target) for target in targets)
     for i, target in enumerate(targets):
         if len(target) != len(x):
             raise ValueError(f"{who} expects one target for each of {len(x)} rows of x, got {len(target)}")
-        if np.asarray(target).dtype.kind in "fc":
-            require_finite(minibatches, np.asarray(target), f"target {i}")
+        if target.dtype.kind in "fc":
+            require_finite(minibatches, target, f"target {i}")
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ValueError(f"{who} expects a positive integer batch_size, got {batch_size!r}")
     order = np.random.default_rng(rng).permutation(len(x))
     # A generator of its own, so that the checks above run at the call and not at the first batch.
     rows = (order[start : start + batch_size] for start in range(0, len(x), batch_size))
-    return ((x[row], *(np.asarray(target)[row] for target in targets)) for row in rows)
+    return ((x[row], *(target[row] for target in targets)) for row in rows)
