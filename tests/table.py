@@ -56,8 +56,10 @@ class Example(NamedTuple):
         numbers = np.random.default_rng((self.seed, stream)).normal(size=np.shape(z_next))
         return numbers.astype(np.real(z_next).dtype)[()]
 
-    def with_layer(self, layer: Layer) -> "Example":
-        return self._replace(layer=layer)
+    @property
+    def eps(self) -> float:
+        """The rounding of this precision."""
+        return float(np.finfo(self.z.dtype).eps)
 
 
 def labels(s: Sizes, rng: np.random.Generator) -> tuple:
@@ -158,8 +160,9 @@ def laid_out(z: np.ndarray, layout: str) -> np.ndarray:
 
 
 @st.composite
-def examples(draw: st.DrawFn, case: Case, dtype: type = np.float64) -> Example:
-    """A layer of the case with parameters, input, sizes and memory layout drawn."""
+def examples(draw: st.DrawFn, case: Case, dtypes: tuple = (np.float64,)) -> Example:
+    """A layer of the case with parameters, input, sizes, precision and memory layout drawn."""
+    dtype = draw(st.sampled_from(dtypes))
     sizes = Sizes(draw(st.integers(case.least_rows, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 5)))
     seed = draw(st.integers(0, 2**16))
     rng = np.random.default_rng(seed)
