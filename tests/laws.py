@@ -66,9 +66,11 @@ def rules_2_and_3_are_linear_in_delta(e: Example) -> None:
     z_next, cache = e.layer.forward(e.z, *e.arguments)
     first, second = e.delta(z_next, 1), e.delta(z_next, 2)
     of_first, of_second, of_sum = (flat(e.layer.backpropagate(d, cache)) for d in (first, second, first + second))
-    # Powers of two commute with rounding: these hold to the bit.
+    # Powers of two commute with rounding, unless a number is so small that digits fall off at its end.
+    exact = np.abs(of_first) > 2.0**22 * np.finfo(e.z.dtype).tiny / e.eps
     for factor in (2.0, -1.0, 2.0**20, 2.0**-20):
-        assert np.array_equal(flat(e.layer.backpropagate(factor * first, cache)), factor * of_first), factor
+        scaled = flat(e.layer.backpropagate(factor * first, cache))
+        assert np.array_equal(scaled[exact], factor * of_first[exact]), factor
     assert not flat(e.layer.backpropagate(0 * first, cache)).any()
     size = largest(of_first) + largest(of_second)
     rounding = e.eps * (4000 * size + 50 * largest(first))
