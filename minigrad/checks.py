@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def kind(value: object) -> str:
         return f"{type(value).__name__} of {value.dtype} and shape {value.shape}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return type(value).__name__
+    return "None" if value is None else type(value).__name__
 
 
 def shape_of(value: object) -> str:
@@ -29,9 +30,17 @@ def shape_of(value: object) -> str:
 
 
 def label(who: object) -> str:
-    """Who speaks: a layer by its repr, if that is one line, a function by its name."""
-    text = repr(who) if not callable(who) or hasattr(who, "forward") else getattr(who, "__name__", repr(who))
-    return text if "\n" not in text else f"{type(who).__name__}(...)"
+    """Who speaks: a container by its outline, another layer by its repr, a function by its name."""
+    if hasattr(who, "outline"):
+        return str(who.outline())
+    return getattr(who, "__name__", "") or repr(who)
+
+
+def require_layer(who: object, layer: Any) -> None:
+    """`layer` is a layer, by its rules (TypeError)."""
+    if isinstance(layer, type) or not hasattr(layer, "parameter_gradients"):
+        fix = f"make one, {layer.__name__}(...)" if isinstance(layer, type) else "pass the model or the cost itself"
+        raise TypeError(f"{label(who)} expects a layer, got {kind(layer)}: {fix}")
 
 
 def require_floating(who: object, z: Any, name: str = "z") -> None:
@@ -46,7 +55,8 @@ def require_floating(who: object, z: Any, name: str = "z") -> None:
         )
     if z.dtype.kind not in "fc":
         raise TypeError(
-            f"{label(who)} expects {name} of a floating type, got {z.dtype}: pass {name}.astype(float) or float32"
+            f"{label(who)} expects {name} of a floating type, got {z.dtype}: "
+            f"pass {name}.astype(float), or .astype(np.float32)"
         )
 
 
@@ -57,6 +67,13 @@ def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
             f"{label(who)} expects delta of the shape of its output, {shape}, got {shape_of(delta)}: "
             "rule 2 of the layer above returned it, or the caller passed it"
         )
+
+
+def require_float_dtype(who: object, dtype: Any) -> np.dtype[Any]:
+    """`dtype` is a floating or complex type (TypeError)."""
+    if np.dtype(dtype).kind not in "fc":
+        raise TypeError(f"{label(who)} expects a floating dtype, got {np.dtype(dtype)}: np.float64 or np.float32")
+    return np.dtype(dtype)
 
 
 def all_finite(array: Array) -> bool:
@@ -82,20 +99,36 @@ def require_parameter(layer: object, name: str, array: Any) -> Array:
     if type(array) is not np.ndarray or array.dtype.kind not in "fc":
         raise TypeError(
             f"{label(layer)} lists {name!r} in parameter_names, so self.{name} must be an array of a floating type, "
-            f"got {kind(array)}: set self.{name} = np.array(..., dtype=float)"
+            f"got {kind(array)}: set it in __init__, np.array(..., dtype=float)"
         )
     return array
 
 
-def require_replacement(layer: object, own: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
-    """`arrays` can stand in for the parameters `own` of the same names (TypeError, ValueError)."""
-    for name, array in arrays.items():
+def require_replacement(layer: object, own: Mapping[str, Array], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """`arrays`, which can stand in for the parameters `own` of the same names (TypeError, ValueError)."""
+    require_apart(layer, own)
+    replacement: dict[str, Array] = {}
+    for name, given in arrays.items():
         if name not in own:
             raise ValueError(f"{label(layer)} has no parameter {name!r}: it has {', '.join(own) or 'none'}")
-        require_floating(layer, array, name)
-        if array.shape != own[name].shape:
-            raise ValueError(f"{label(layer)} expects {name} of shape {own[name].shape}, got {array.shape}")
-        require_finite(layer, array, name)
+        require_floating(layer, given, name)
+        if given.shape != own[name].shape:
+            raise ValueError(f"{label(layer)} expects {name} of shape {own[name].shape}, got {given.shape}")
+        require_finite(layer, given, name)
+        array = np.asarray(given)
+        # One array under two names would tie the two parameters.
+        replacement[name] = array.copy() if any(array is other for other in replacement.values()) else array
+    return replacement
+
+
+def require_apart(layer: object, arrays: Mapping[str, Array]) -> None:
+    """Parameters of different names do not overlap in memory (ValueError): W and W.T would come apart unnoticed."""
+    for (name, array), (other, another) in combinations(arrays.items(), 2):
+        if array is not another and np.may_share_memory(array, another) and np.shares_memory(array, another):
+            raise ValueError(
+                f"{label(layer)} has parameters {name} and {other} that overlap in memory, but are not one array: "
+                "let both layers hold the same array, and transpose or slice it inside a rule"
+            )
 
 
 def require_held(layer: Any, arrays: Mapping[str, Array]) -> None:
@@ -111,17 +144,17 @@ def require_gradients(who: object, arrays: Mapping[str, Array], gradients: Gradi
     if not isinstance(gradients, dict):
         raise TypeError(f"{label(who)} expects gradients as a dictionary {{name: array}}, got {kind(gradients)}")
     if gradients.keys() != arrays.keys():
-        lacking = ", ".join(map(repr, arrays.keys() - gradients.keys())) or "none"
-        unknown = ", ".join(map(repr, gradients.keys() - arrays.keys())) or "none"
+        lacking = [f"{name!r} is lacking" for name in arrays if name not in gradients]
+        unknown = [f"{name!r} is not in parameter_names" for name in gradients if name not in arrays]
         raise ValueError(
             f"{label(who)} expects one gradient for each of {list(arrays)}, got {list(gradients)}: "
-            f"lacking {lacking}, unknown {unknown}"
+            f"{', '.join(lacking + unknown)}"
         )
     for name, array in arrays.items():
         if getattr(gradients[name], "shape", ()) != array.shape:
             raise ValueError(
                 f"{label(who)} expects the gradient of {name} to have its shape {array.shape}, "
-                f"got {np.shape(gradients[name])}: sum over the axes along which the parameter was broadcast"
+                f"got {shape_of(gradients[name])}: sum over the axes along which the parameter was broadcast"
             )
 
 
@@ -131,8 +164,19 @@ def require_pair(layer: object, result: object) -> None:
         raise TypeError(f"{label(layer)} must return (z_next, cache) from forward, got {kind(result)}")
 
 
-def note_arguments(error: Exception, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Note on `error` what the forward of `layer` takes, where it cannot take these arguments."""
+def require_caches(container: object, caches: Any, count: int) -> None:
+    """`caches` is what forward of a container of `count` layers returned beside z_next (TypeError)."""
+    if type(caches) is not tuple or len(caches) != count:
+        raise TypeError(
+            f"{label(container)} expects the cache of its forward, one entry for each of {count} layers, "
+            f"got {kind(caches)}: value, cache = cost.forward(x, target)"
+        )
+
+
+def explain_arguments(
+    error: Exception, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any], on_top: bool
+) -> None:
+    """Have a TypeError say what the forward of `layer` takes, where it cannot take these arguments."""
     if not isinstance(error, TypeError):
         return
     import inspect  # on use: it is slow to import
@@ -140,23 +184,26 @@ def note_arguments(error: Exception, layer: Any, arguments: tuple[Any, ...], opt
     signature = inspect.signature(layer.forward)
     try:
         signature.bind(*arguments, **options)
-    except TypeError:
+    except TypeError as mismatch:
         parameters = signature.parameters.values()
         names = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters)
         given = len(arguments) + len(options)
-        missing = given < sum(p.default is p.empty for p in parameters)
-        fix = "a target is missing" if missing else "only a loss, on top of the stack, takes a target"
-        error.add_note(f"{label(layer)} expects forward({names}), got {given} argument{'s' * (given != 1)}: {fix}")
+        if given < sum(p.default is p.empty for p in parameters):
+            fix = "a target is missing" if on_top else "a layer that takes a target must stand on top"
+        elif len(parameters) == 1:
+            fix = "only a loss, on top of the stack, takes a target"
+        else:
+            fix = str(mismatch)
+        error.args = (f"{label(layer)} expects forward({names}), got {given} argument{'s' * (given != 1)}: {fix}",)
 
 
 def require_labels(who: object, target: Any, n: int, classes: int) -> Array:
     """`target` as n class indices 0 .. classes - 1 (TypeError, ValueError).  Scans the labels: -1 would wrap around."""
     labels = require_target_shape(who, target, n)
     if labels.dtype.kind not in "iub":
-        raise TypeError(
-            f"{label(who)} expects integer class labels, got target of {labels.dtype}: "
-            "pass target.astype(int) if they are whole numbers 0, 1, ..."
-        )
+        whole = "pass target.astype(int) if they are whole numbers 0, 1, ..."
+        fix = whole if labels.dtype.kind == "f" else "np.unique(target, return_inverse=True)[1] numbers them"
+        raise TypeError(f"{label(who)} expects integer class labels, got target of {labels.dtype}: {fix}")
     index = labels.astype(np.intp, copy=False)
     # Read as unsigned numbers, negative labels are large: one pass finds both ends of the range.
     if n and np.maximum.reduce(index.view(np.uintp)) >= classes:
@@ -184,9 +231,15 @@ def require_binary_labels(who: object, target: Any, n: int) -> Array:
     return labels.astype(np.intp, copy=False)
 
 
+def _unmasked(who: object, values: Any, name: str) -> Array:
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{label(who)} expects {name} without a mask: give masked observations a weight of 0")
+    return np.asarray(values)
+
+
 def require_target_shape(who: object, target: Any, n: int) -> Array:
     """`target` as an array of n entries along one axis (ValueError)."""
-    labels = np.asarray(target)
+    labels = target if type(target) is np.ndarray else _unmasked(who, target, "target")
     if labels.shape == (n,):
         return labels
     if labels.shape == (n, 1):
@@ -200,7 +253,7 @@ def require_target_shape(who: object, target: Any, n: int) -> Array:
 
 def require_weights(who: object, weights: Any, shape: tuple[int, ...], name: str) -> Array:
     """`weights` as finite numbers of `shape`, none negative (ValueError).  Scans them."""
-    array = np.asarray(weights)
+    array = np.array(_unmasked(who, weights, name))
     if array.dtype.kind not in "iubf":
         raise TypeError(f"{label(who)} expects {name} to be real numbers, got {kind(weights)}")
     if array.shape != shape:

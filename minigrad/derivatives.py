@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_finite
+from minigrad.checks import label, require_finite, require_layer, shape_of
 from minigrad.fusions import fused
 from minigrad.layer import Layer
 from minigrad.typing import Array, Gradients
 
 
 def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) -> tuple[Any, Gradients]:
-    """The cost of a batch and its derivatives by the parameters: (C, {name: dC/dparameter}).
+    """The cost of a batch and its derivatives with respect to the parameters: (C, {name: dC/dparameter}).
 
         C = cost.forward(x, *arguments)[0],   the sweep starts at dC/dC = 1
 
@@ -31,23 +31,26 @@ def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) 
     >>> gradients["0.bias"]
     array([0.5])
     """
+    require_layer(value_and_gradients, cost)
     form = fused(cost)
-    if form is not cost:
-        try:
-            return _sweep(form, x, arguments, options)
-        except Exception:
-            pass  # the plain rules raise it again, and name the layers that the caller wrote
-    return _sweep(cost, x, arguments, options)
+    if form is cost:
+        return _sweep(cost, x, arguments, options)
+    try:
+        return _sweep(form, x, arguments, options)
+    except Exception as error:
+        # The plain rules raise it again, and name the layers that the caller wrote.
+        _sweep(cost, x, arguments, options)
+        raise RuntimeError(f"the fused form of {label(cost)} raised what its plain rules do not: {error!r}") from error
 
 
 def _sweep(cost: Layer, x: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
     value, cache = cost.forward(x, *arguments, **options)
-    if getattr(value, "shape", ()) != ():
+    if not isinstance(value, np.ndarray | np.generic | float | int) or np.ndim(value):
         raise ValueError(
-            f"value_and_gradients expects a cost that is one number, got shape {np.shape(value)}: "
+            f"value_and_gradients expects a cost that is one number, got {shape_of(value)}: "
             "end the stack with a loss of reduction 'mean' or 'sum'"
         )
-    if not math.isfinite(value.real):
+    if not math.isfinite(abs(value)):
         raise FloatingPointError(f"the cost is {value}: {_origin(cost, x)}")
     return value, cost.parameter_gradients(1.0, cache)
 

@@ -32,6 +32,8 @@ class LogSoftmaxNLLLoss(Layer):
     Nothing is subtracted that is nearly equal, so small terms and small derivatives are as accurate as large ones.
     """
 
+    rows_independent = False
+
     def __init__(self, _: LogSoftmax, loss: NLLLoss) -> None:
         self.loss = loss
 
@@ -56,6 +58,8 @@ class LogSoftmaxNLLLoss(Layer):
 
 class LinearLogSoftmaxNLLLoss(Layer):
     """Softmax regression in one layer: Linear, then `LogSoftmaxNLLLoss`."""
+
+    rows_independent = False
 
     def __init__(self, linear: Linear, log_softmax: LogSoftmax, loss: NLLLoss) -> None:
         self.linear = linear
@@ -86,21 +90,22 @@ FUSIONS: dict[tuple[type, ...], type] = {
     (LogSoftmax, NLLLoss): LogSoftmaxNLLLoss,
 }
 
-_fused: WeakKeyDictionary[Layer, Layer | None] = WeakKeyDictionary()
+_fused: WeakKeyDictionary[Sequential, Sequential | None] = WeakKeyDictionary()
 
 
 def fused(cost: Layer) -> Layer:
     """`cost` with its top layers fused where the table has them, else `cost` itself; parameters are shared."""
+    if type(cost) is not Sequential:
+        return cost
     if cost not in _fused:
-        # None, not `cost`: a value that holds its key would keep it alive for ever.
-        _fused[cost] = _fuse(cost)
+        # None, not `cost`, where nothing fuses: a value that holds its key would keep it alive for ever.
+        _fused[cost] = _fuse(cost.layers)
     return _fused[cost] or cost
 
 
-def _fuse(cost: Layer) -> Layer | None:
-    if type(cost) is Sequential:
-        for types, fusion in FUSIONS.items():
-            below, top = cost.layers[: -len(types)], cost.layers[-len(types) :]
-            if tuple(map(type, top)) == types:
-                return Sequential(*below, fusion(*top))
+def _fuse(layers: tuple[Layer, ...]) -> Sequential | None:
+    for types, fusion in FUSIONS.items():
+        below, top = layers[: -len(types)], layers[-len(types) :]
+        if tuple(map(type, top)) == types:
+            return Sequential(*below, fusion(*top))
     return None

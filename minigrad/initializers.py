@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import kind, require_finite
+from minigrad.checks import kind, require_finite, require_float_dtype
 from minigrad.typing import Array
 
 Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array]"
@@ -49,5 +49,6 @@ def initialize(initializer: Initializer, shape: tuple[int, ...], rng: np.random.
         ) from error
     if not isinstance(array, np.ndarray) or array.shape != shape:
         raise ValueError(f"initialiser {who} was asked for an array of shape {shape}, got {kind(array)}")
+    array = np.array(array, dtype=require_float_dtype(initializer, dtype))
     require_finite(initializer, array, "the initial array")
-    return np.array(array, dtype=dtype)
+    return array

@@ -7,14 +7,17 @@ shape of z_next.  A layer is complete when it has
     rule 2   backward(delta, cache)              ->  dC/dz     = delta . dz_next/dz
     rule 3   parameter_gradients(delta, cache)   ->  dC/dtheta = delta . dz_next/dtheta, by name
 
+where the dot sums over all entries of z_next: vector times matrix, and the matrix is never built.
+
 Conventions, here once for the whole package:
 - The first axis of z is the batch.  N counts observations, D features, K classes.
 - The cache is whatever rules 2 and 3 need of rule 1.  The caller keeps it and hands it back, so that a layer holds
   its parameters and nothing of any one call: it may be used twice in a stack, or by several threads at once.
-- Rules are pure: they never write into an argument, and never change an array that they returned.
+- Rules are pure: they never write into z, delta or the cache, and never later change an array they have returned.
 - Rules 2 and 3 are linear in delta.
-- Rules are array expressions on any floating type, complex included: on complex numbers they give second
-  derivatives without subtraction (`complex_safe`).
+- A parameter is an array, of no axes where it is one number: np.array(1.0).
+- Rules are array expressions on any floating type, complex included: f(x + i h) then gives derivatives of the rules
+  themselves.  A layer that uses abs or the like, which is not analytic, says `complex_safe = False`.
 """
 
 from __future__ import annotations
@@ -23,9 +26,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
-
-from minigrad.checks import require_held, require_parameter, require_replacement
+from minigrad.checks import require_float_dtype, require_held, require_pair, require_parameter, require_replacement
 from minigrad.typing import Array, Delta, Gradients
 
 
@@ -34,7 +35,11 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()  # the attributes that hold trained arrays
     complex_safe: bool = True  # the rules are analytic, so that complex steps through them give derivatives
-    rows_independent: bool = True  # row n of z_next depends on row n of z alone
+    rows_independent: bool = True  # row n of z_next depends on row n of z alone; declared, for the tests
+
+    def __init_subclass__(cls) -> None:
+        if isinstance(cls.parameter_names, str):
+            raise TypeError(f"{cls.__name__}.parameter_names is a string: write ({cls.parameter_names!r},)")
 
     # The three rules.
 
@@ -59,7 +64,9 @@ class Layer:
 
     def __call__(self, z: Array, *arguments: Any, **options: Any) -> Array:
         """Inference: z_next alone, nothing kept."""
-        return self.forward(z, *arguments, **options)[0]
+        result = self.forward(z, *arguments, **options)
+        require_pair(self, result)
+        return result[0]
 
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Delta, Gradients]:
         """Rules 2 and 3 in one sweep: (dC/dz, {name: dC/dparameter})."""
@@ -70,27 +77,30 @@ class Layer:
         return {name: require_parameter(self, name, getattr(self, name, None)) for name in self.parameter_names}
 
     def parameter_places(self) -> list[tuple[str, Layer, str]]:
-        """(name, owner, attribute) for each place that holds a parameter: `getattr(owner, attribute)` is the array."""
+        """(name, owner, attribute) for each place that holds a parameter, shared ones included, so that another array
+        can be put there: `setattr(owner, attribute, array)`.
+        """
         return [(name, self, name) for name in self.parameter_names]
 
     def with_parameters(self, arrays: Mapping[str, Array]) -> Self:
         """A copy that holds `arrays` under their names and shares the other parameters; this layer is unchanged.
 
         Shapes must agree and values be finite (ValueError); the floating type is free, complex included.  What else
-        a layer keeps, such as a random generator, is copied: passes through the copy leave it alone here.
+        a layer keeps, such as a random generator, is copied too: using the copy does not advance the original's.
         """
         own = self.parameters()
-        require_replacement(self, own, arrays)
-        # deepcopy looks each object up by identity first: what is listed here stands wherever the old array stood,
-        # so that layers and arrays that were shared stay shared.
-        kept = {id(array): array for array in own.values()}
-        twin = copy.deepcopy(self, kept | {id(own[name]): array for name, array in arrays.items()})
+        arrays = require_replacement(self, own, arrays)
+        # deepcopy looks objects up by identity in its memo first: what stands there takes the place of the old array
+        # wherever that was, so that layers and arrays that were shared stay shared.
+        memo = {id(array): array for array in own.values()} | {id(own[name]): array for name, array in arrays.items()}
+        twin = copy.deepcopy(self, memo)
         require_held(twin, arrays)
         return twin
 
     def astype(self, dtype: Any) -> Self:
         """A copy whose parameters have the floating type `dtype`."""
-        return self.with_parameters({name: array.astype(np.dtype(dtype)) for name, array in self.parameters().items()})
+        dtype = require_float_dtype(self, dtype)
+        return self.with_parameters({name: array.astype(dtype) for name, array in self.parameters().items()})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -39,34 +39,39 @@ class LikelihoodLoss(Layer):
         self.reduction = reduction
         self.class_weights: Array | None = None
         if class_weights is not None:
-            self.class_weights = require_weights(self, class_weights, (len(class_weights),), "class_weights")
+            shape = (np.size(class_weights),)
+            self.class_weights = require_weights(self, class_weights, shape, "class_weights").astype(float)
 
     def reduce(self, terms: Array, labels: Array, weights: Any) -> tuple[Array, Any]:
-        """(the loss, its derivative by each term)."""
-        unweighted = weights is None and self.class_weights is None
-        scale = None if unweighted else self._scale(labels, weights, terms.real.dtype)
-        if self.reduction == "mean":
-            total: Any = len(terms) if scale is None else scale.sum()
-            if total == 0:
-                cause = "all weights are 0" if len(terms) else "the batch is empty"
-                raise ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
-            if scale is None:
-                return np.add.reduce(terms) / total, 1 / total
-            scale = scale / total
-        weighted = terms if scale is None else scale * terms
-        return (weighted if self.reduction == "none" else np.add.reduce(weighted)), (1.0 if scale is None else scale)
+        """(the loss, its derivative with respect to each term)."""
+        mean = self.reduction == "mean"
+        if weights is None and self.class_weights is None:
+            self._require_weight(mean, len(terms), len(terms))
+            scale = 1 / len(terms) if mean else 1.0
+            return (terms if self.reduction == "none" else np.add.reduce(terms) * scale), scale
+        w = self._weights(labels, weights)
+        if mean:
+            total = w.sum()
+            self._require_weight(mean, total, len(terms))
+            w = w / total
+        w = w.astype(terms.real.dtype)
+        # A weight of 0 takes its row out, also where the term is infinite.
+        weighted = np.multiply(w, terms, out=np.zeros_like(terms), where=w != 0)
+        return (weighted if self.reduction == "none" else np.add.reduce(weighted)), w
+
+    def _weights(self, labels: Array, weights: Any) -> Array:
+        """The weight of each observation, in float64, in which sums of weights do not overflow."""
+        w = np.ones(len(labels)) if self.class_weights is None else self.class_weights[labels]
+        return w if weights is None else w * require_weights(self, weights, labels.shape, "weights")
+
+    def _require_weight(self, mean: bool, total: float, n: int) -> None:
+        if mean and total == 0:
+            cause = "all weights are 0" if n else "the batch is empty"
+            raise ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
 
     def value_shape(self, n: int) -> tuple[int, ...]:
         """The shape of the loss of n observations."""
         return (n,) if self.reduction == "none" else ()
-
-    def _scale(self, labels: Array, weights: Any, dtype: Any) -> Array | None:
-        """The weight of each observation, or None where all are 1."""
-        scale = None if self.class_weights is None else self.class_weights[labels]
-        if weights is not None:
-            given = require_weights(self, weights, labels.shape, "weights")
-            scale = given if scale is None else scale * given
-        return None if scale is None else scale.astype(dtype)
 
     def __repr__(self) -> str:
         weighted = "" if self.class_weights is None else ", class_weights"
@@ -79,7 +84,8 @@ class NLLLoss(LikelihoodLoss):
         log_p (N, K), target (N,) of integers 0 .. K - 1, weights (N,)  ->  a number, or (N,) for reduction "none"
         dlog_p  =  -delta w_n / sum w  at [n, target_n] for the mean, 0 elsewhere
 
-    TypeError, ValueError for targets that are not such labels.
+    log_p must be log-probabilities: put LogSoftmax below.  On raw scores, or on the probabilities of Softmax, the
+    number is no likelihood.  TypeError, ValueError for targets that are not such labels.
     """
 
     def forward(self, log_p: Array, target: Any, weights: Any = None) -> tuple[Array, Any]:
@@ -112,7 +118,8 @@ class BernoulliNLLLoss(LikelihoodLoss):
         term n   -t log y - (1 - t) log(1 - y)  =  -log sigmoid(s a),   s = +1 where t = 1, -1 where t = 0
         da       (y - t) w_n delta / sum w for the mean;  y - t = -s sigmoid(-s a), exact where y rounds to t
 
-    PyTorch's name for it is BCEWithLogitsLoss.  TypeError, ValueError for targets that are not such labels.
+    It takes the logit itself: no Sigmoid below.  PyTorch's name for it is BCEWithLogitsLoss.  TypeError, ValueError for
+    targets that are not such labels.
     """
 
     def forward(self, logit: Array, target: Any, weights: Any = None) -> tuple[Array, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_finite, require_gradients
+from minigrad.checks import require_apart, require_finite, require_gradients, require_layer
 from minigrad.layer import Layer
 from minigrad.typing import Array, Gradients
 
@@ -15,7 +15,9 @@ class FlatParameters:
     """theta: one contiguous vector, of which the layer's arrays become views.
 
         theta = FlatParameters(cost)
-        theta.vector -= step                    # trains the layer
+        theta.vector -= step                    # trains the layer; tested for NaN after it was written
+        best = theta.vector.copy()              # without the copy, `best` goes on changing
+        theta.vector = best                     # tested first, then written
         gradient = theta.flatten(gradients)     # {name: array} -> vector, in the same order
 
     >>> from minigrad import Linear, Sequential
@@ -33,6 +35,7 @@ class FlatParameters:
     """
 
     def __init__(self, layer: Layer) -> None:
+        require_layer(FlatParameters, layer)
         arrays = layer.parameters()
         _require_one_vector(layer, arrays)
         self.layer = layer
@@ -59,11 +62,19 @@ class FlatParameters:
 
     @vector.setter
     def vector(self, values: Array) -> None:
-        """Write `values` into the vector (ValueError unless they have its shape and are finite)."""
-        if np.shape(values) != self.vector.shape:
-            raise ValueError(f"{self!r} expects a vector of shape {self._vector.shape}, got {np.shape(values)}")
-        require_finite(self, np.asarray(values), "vector")
-        self._vector[:] = values
+        """Write `values` into the vector (TypeError, ValueError unless they are as many finite real numbers)."""
+        given = np.asarray(values)
+        if given.shape != self.vector.shape:
+            raise ValueError(f"{self!r} expects a vector of shape {self._vector.shape}, got {given.shape}")
+        if not np.can_cast(given.dtype, self._vector.dtype, "same_kind"):
+            raise TypeError(f"{self!r} holds {self._vector.dtype}, got {given.dtype}: with_parameters takes any type")
+        given = given.astype(self._vector.dtype, copy=False)
+        require_finite(self, given, "vector")
+        self._vector[:] = given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is a new vector over a copy of the layer: copied apart, they would have nothing to do with each other.
+        return FlatParameters, (self.layer,)
 
     def flatten(self, gradients: Gradients) -> Array:
         """{name: array} -> one vector in the order of `vector` (ValueError where a name or shape is wrong)."""
@@ -99,10 +110,4 @@ def _require_one_vector(layer: Layer, arrays: dict[str, Array]) -> None:
         )
     for name, array in arrays.items():
         require_finite(layer, array, name)
-    # Overlapping arrays that are not the same array, such as W and W.T, cannot both become views of one vector.
-    for (name, array), (other, another) in combinations(arrays.items(), 2):
-        if np.shares_memory(array, another):
-            raise ValueError(
-                f"FlatParameters expects parameters that are the same array or apart, but {name} and {other} overlap "
-                "in memory: let both layers hold the same array, and transpose or slice it inside a rule"
-            )
+    require_apart(layer, arrays)

@@ -11,18 +11,24 @@ STEP = 1e-30
 
 
 def rule_2_is_the_derivative(e: Example) -> None:
+    if not e.z.size:
+        return
     report = check_rules(e.layer, e.z, *e.arguments, rng=e.seed)
     assert report.checks[0].rule == 2
     assert report.checks[0].ok, report
 
 
 def rule_3_is_the_derivative(e: Example) -> None:
+    if not e.z.size:
+        return
     report = check_rules(e.layer, e.z, *e.arguments, rng=e.seed)
     assert [check.array for check in report.checks[1:]] == list(e.layer.parameters())
     assert all(check.ok for check in report.checks[1:]), report
 
 
 def complex_steps_agree_with_rules_2_and_3(e: Example) -> None:
+    if not e.layer.complex_safe:
+        return
     z_next, cache = e.layer.forward(e.z, *e.arguments)
     delta = e.delta(z_next)
     dz, gradients = e.layer.backpropagate(delta, cache)
@@ -38,6 +44,8 @@ def complex_steps_agree_with_rules_2_and_3(e: Example) -> None:
 
 def complex_steps_go_through_rules_2_and_3(e: Example) -> None:
     """Im rule(theta + i h v) / h, everything moved at once, is the derivative of the rule along v."""
+    if not e.layer.complex_safe:
+        return
     rng = np.random.default_rng(e.seed)
     arrays = {"z": e.z, **e.layer.parameters()}
     direction = {name: rng.normal(size=array.shape) for name, array in arrays.items()}
@@ -78,7 +86,7 @@ def rules_2_and_3_are_linear_in_delta(e: Example) -> None:
 
 
 def rows_are_independent(e: Example) -> None:
-    if not e.layer.rows_independent or e.arguments:
+    if not e.layer.rows_independent:
         return
     z_next, cache = e.layer.forward(e.z)
     delta = e.delta(z_next)

@@ -60,7 +60,7 @@ def test_the_softmax_cost_is_accurate_to_rounding(z, label):
     # A difference of two logits d rounds by eps d / 2, which moves e^d by as much relatively; it also enters the cost
     # itself where the label is not the largest.
     for cost in softmax_cost(z, label):
-        assert absolute_error(cost, exact) <= EPS * ((8 + np.ptp(z)) * float(exact) + z.max() - z[0, label])
+        assert absolute_error(cost, exact) <= EPS * ((8 + np.ptp(z)) * float(exact) + (z.max() - z[0, label]))
 
 
 @given(MODERATE)

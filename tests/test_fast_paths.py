@@ -32,11 +32,11 @@ def test_products_equal_einsum(n, k, d, dtype, other, with_bias, order):
     product = affine(z, weight, bias)
     expected = np.einsum("nd,kd->nk", z, weight) + (0 if bias is None else bias)
     assert product.dtype == expected.dtype
-    np.testing.assert_allclose(product, expected, atol=40 * eps)
+    np.testing.assert_allclose(product, expected, rtol=0, atol=40 * eps)
     total = transposed_product(delta, z)
     expected = np.einsum("nk,nd->kd", delta.astype(np.complex128), z.astype(np.complex128))
     assert total.dtype == np.result_type(delta, z)
-    np.testing.assert_allclose(total, expected, atol=np.finfo(dtype).eps * 40 * (n + 1) ** 0.5)
+    np.testing.assert_allclose(total, expected, rtol=0, atol=np.finfo(dtype).eps * 4 * (n + 10))
 
 
 @given(st.integers(1, 300), st.integers(1, 20), DTYPES, st.sampled_from(["mean", "sum"]), st.booleans(), st.booleans())
@@ -58,7 +58,7 @@ def test_the_fused_cost_equals_the_plain_rules(n, k, dtype, reduction, deep, wei
     size = n if reduction == "sum" else 1
     for name, gradient in gradients.items():
         assert gradient.dtype == expected[name].dtype
-        np.testing.assert_allclose(gradient, expected[name], atol=100 * eps * size)
+        np.testing.assert_allclose(gradient, expected[name], rtol=0, atol=100 * eps * size)
 
 
 def test_only_exact_types_are_fused():

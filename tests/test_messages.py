@@ -153,7 +153,7 @@ MESSAGES = [
     (
         lambda: Sequential(Tanh(), Bad("no return")).backpropagate(np.ones((5, 3)), (X, X)),
         ValueError,
-        "Tanh() expects delta of the shape of its output, (5, 3), got NoneType: rule 2 of the layer above returned it",
+        "Tanh() expects delta of the shape of its output, (5, 3), got None: rule 2 of the layer above returned it",
         "in layer 0 of Sequential(Tanh, Bad)",
     ),
     # types
@@ -165,7 +165,7 @@ MESSAGES = [
     (
         lambda: ReLU()(np.ones((2, 2), np.uint8)),
         TypeError,
-        "ReLU() expects z of a floating type, got uint8: pass z.astype(float) or float32",
+        "ReLU() expects z of a floating type, got uint8: pass z.astype(float), or .astype(np.float32)",
     ),
     (
         lambda: Sigmoid()(np.ma.masked_array(X, X > 0)),
@@ -173,6 +173,19 @@ MESSAGES = [
         "Sigmoid() expects z to be a NumPy array, got MaskedArray of float64 and shape (5, 3)",
     ),
     (lambda: Sigmoid()(X.view(np.matrix)), TypeError, "got matrix of float64 and shape (5, 3)"),
+    (
+        lambda: Linear(4, 3, dtype=int),
+        TypeError,
+        "Linear expects a floating dtype, got int64: np.float64 or np.float32",
+    ),
+    (
+        lambda: Linear(4, 3, bias=normal(1)),
+        TypeError,
+        "Linear expects bias to be True or False, got function: see",
+    ),
+    (lambda: cost().astype(int), TypeError, "expects a floating dtype, got int64"),
+    (lambda: nll(np.ma.masked_array(T, T > 2)), TypeError, "expects target without a mask: give masked observations"),
+    (lambda: nll(T, weights=np.ma.masked_array(T * 1.0, T > 2)), TypeError, "expects weights without a mask"),
     (lambda: Linear(0, 3), ValueError, "Linear expects in_features to be a positive integer, got 0"),
     (lambda: Linear(3, 2.0), ValueError, "Linear expects out_features to be a positive integer, got 2.0"),
     (
@@ -216,7 +229,7 @@ MESSAGES = [
         TypeError,
         "NLLLoss(mean) expects integer class labels, got target of float64: pass target.astype(int)",
     ),
-    (lambda: nll(["a"] * 5), TypeError, "expects integer class labels, got target of <U1"),
+    (lambda: nll(["a"] * 5), TypeError, "got target of <U1: np.unique(target, return_inverse=True)[1] numbers them"),
     (
         lambda: nll(np.eye(4, dtype=int)[T]),
         ValueError,
@@ -262,6 +275,17 @@ MESSAGES = [
         "NLLLoss(mean) expects forward(log_p, target, weights=None), got 1 argument: a target is missing",
         IN_PLACE_2,
     ),
+    (
+        lambda: cost()(X, T, sample_weight=T),
+        TypeError,
+        "forward(log_p, target, weights=None), got 3 arguments: got an unexpected keyword argument 'sample_weight'",
+        IN_PLACE_2,
+    ),
+    (
+        lambda: cost().parameter_gradients(1.0, cost().forward(X, T)),
+        TypeError,
+        "Sequential(Linear, LogSoftmax, NLLLoss) expects the cache of its forward, one entry for each of 3 layers",
+    ),
     (lambda: cost()(X), TypeError, "got 1 argument: a target is missing", IN_PLACE_2),
     (
         lambda: cost()[:-1].forward(X, T),
@@ -273,7 +297,7 @@ MESSAGES = [
     (
         lambda: Sequential(Linear(3, 4), NLLLoss(), Tanh()).forward(X, T),
         TypeError,
-        "NLLLoss(mean) expects forward(log_p, target, weights=None), got 1 argument: a target is missing",
+        "expects forward(log_p, target, weights=None), got 1 argument: a layer that takes a target must stand on top",
         "in layer 1 of Sequential(Linear, NLLLoss, Tanh)",
     ),
     (lambda: Sequential()(X, T), TypeError, "Sequential() is empty: it has no loss on top that could take a target"),
@@ -298,17 +322,17 @@ MESSAGES = [
     (
         lambda: Sequential(Linear(3, 4), LogSoftmax),
         TypeError,
-        "Sequential expects layers, got the class LogSoftmax as argument 1: make one, LogSoftmax(...)",
+        "Sequential expects layers, got the class LogSoftmax as layer 1: make one, LogSoftmax(...)",
     ),
     (
         lambda: Sequential([Linear(3, 4), LogSoftmax()]),
         TypeError,
-        "Sequential expects layers, got list as argument 0: unpack it, Sequential(*layers)",
+        "Sequential expects layers, got list as layer 0: unpack it, Sequential(*layers)",
     ),
     (
         lambda: Sequential(Linear(3, 4), np.tanh),
         TypeError,
-        "got ufunc as argument 1: a function becomes a layer as a subclass of Layer or Elementwise",
+        "got ufunc as layer 1: a function becomes a layer as a subclass of Layer or Elementwise",
     ),
     # layers of the user's own
     (
@@ -320,10 +344,15 @@ MESSAGES = [
     (
         lambda: through("lacking name"),
         ValueError,
-        "Bad() expects one gradient for each of ['scale', 'shift'], got ['scale']: lacking 'shift', unknown none",
+        "Bad() expects one gradient for each of ['scale', 'shift'], got ['scale']: 'shift' is lacking",
         IN_PLACE_1,
     ),
-    (lambda: through("unknown name"), ValueError, "lacking none, unknown 'offset'", IN_PLACE_1),
+    (
+        lambda: through("unknown name"),
+        ValueError,
+        "got ['scale', 'shift', 'offset']: 'offset' is not in parameter_names",
+        IN_PLACE_1,
+    ),
     (
         lambda: through("no dictionary"),
         TypeError,
@@ -352,12 +381,26 @@ MESSAGES = [
     ),
     (lambda: Elementwise()(X), NotImplementedError, "Elementwise lacks f(self, z) -> z_next"),
     (lambda: Elementwise().backward(X, X), NotImplementedError, "Elementwise lacks df(self, output)"),
-    (lambda: check_layer(Bad("lacking name"), X), ValueError, "lacking 'shift'"),
+    (lambda: Bad("bare return")(X), TypeError, "Bad() must return (z_next, cache) from forward, got ndarray"),
+    (lambda: check_layer(Bad("bare return"), X), TypeError, "Bad() must return (z_next, cache) from forward"),
+    (lambda: check_layer(Bad("no return"), X), TypeError, "rule 2 of Bad() must return dC/dz, an array, got None"),
+    (lambda: check_layer(Tanh, X), TypeError, "check_layer expects a layer, got the class Tanh: make one, Tanh(...)"),
+    (lambda: check_layer(Tanh(), (5, 3)), TypeError, "check_layer expects z to be a NumPy array, got tuple"),
+    (lambda: check_layer(Tanh(), with_entry(np.nan)), ValueError, "check_layer expects finite numbers, got nan in z[3"),
+    (lambda: check_layer(Tanh(), X[:0]), ValueError, "check_layer expects z to hold real numbers, at least one, got"),
+    (lambda: check_layer(Tanh(), X + 1j), ValueError, "check_layer expects z to hold real numbers"),
+    (lambda: type("S", (Layer,), {"parameter_names": "a"}), TypeError, "S.parameter_names is a string: write ('a',)"),
+    (
+        lambda: type("E", (Elementwise,), {"keeps": "inputs"}),
+        ValueError,
+        "E.keeps must be 'output' or 'input', got",
+    ),
+    (lambda: check_layer(Bad("lacking name"), X), ValueError, "'shift' is lacking"),
     # where data and parameters enter
     (
         lambda: value_and_gradients(cost(), with_entry(np.nan), T),
         FloatingPointError,
-        "the cost is nan: Sequential(...) expects finite numbers, got nan in x[3, 1] (1 of 15 entries are not finite)",
+        "the cost is nan: Sequential(Linear, LogSoftmax, NLLLoss) expects finite numbers, got nan in x[3, 1]",
     ),
     (
         lambda: minibatches(with_entry(np.inf), T, batch_size=2),
@@ -367,11 +410,16 @@ MESSAGES = [
     (lambda: minibatches(X, np.full(5, np.nan), batch_size=2), ValueError, "got nan in target 0[0]"),
     (lambda: minibatches(X, T[:4], batch_size=2), ValueError, "expects one target for each of 5 rows of x, got 4"),
     (lambda: minibatches(X, T, batch_size=0), ValueError, "expects a positive integer batch_size, got 0"),
-    (lambda: minibatches(X.astype(int), T, batch_size=1), TypeError, "minibatches expects x of a floating type"),
+    (
+        lambda: minibatches(X.tolist(), T, batch_size=1),
+        TypeError,
+        "minibatches expects x to be a NumPy array",
+    ),
+    (lambda: minibatches(X, T, batch_size=True), ValueError, "expects a positive integer batch_size, got True"),
     (
         lambda: cost().with_parameters({"0.weight": np.full((4, 3), np.nan)}),
         ValueError,
-        "Sequential(...) expects finite numbers, got nan in 0.weight[0, 0] (12 of 12 entries are not finite)",
+        "Sequential(Linear, LogSoftmax, NLLLoss) expects finite numbers, got nan in 0.weight[0, 0]",
     ),
     (lambda: cost().with_parameters({"weight": X}), ValueError, "has no parameter 'weight': it has 0.weight, 0.bias"),
     (
@@ -383,10 +431,18 @@ MESSAGES = [
     (
         lambda: value_and_gradients(Sequential(*cost()[:-1], NLLLoss("none")), X, T),
         ValueError,
-        "value_and_gradients expects a cost that is one number, got shape (5,): end the stack with a loss of reduction",
+        "value_and_gradients expects a cost that is one number, got (5,): end the stack with a loss of reduction",
     ),
     (lambda: FlatParameters(Tanh()), ValueError, "FlatParameters expects a layer with parameters, got Tanh()"),
     (lambda: FlatParameters(Sequential(Linear(3, 4), Linear(4, 2, dtype="f4"))), ValueError, "got float32, float64"),
+    (lambda: SGD(cost().parameters(), 0.1), TypeError, "SGD expects a layer, got dict: pass the model or the cost"),
+    (lambda: SGD(cost(), "0.1"), ValueError, "SGD expects a positive, finite learning_rate, got '0.1'"),
+    (lambda: FlatParameters(Linear), TypeError, "FlatParameters expects a layer, got the class Linear: make one"),
+    (
+        lambda: value_and_gradients(NLLLoss, X, T),
+        TypeError,
+        "value_and_gradients expects a layer, got the class",
+    ),
     (lambda: SGD(cost(), 0), ValueError, "SGD expects a positive, finite learning_rate, got 0"),
     (lambda: SGD(cost(), np.nan), ValueError, "SGD expects a positive, finite learning_rate, got nan"),
     (
@@ -458,5 +514,5 @@ def test_a_refused_step_changes_nothing():
         with pytest.raises((ValueError, FloatingPointError)):
             SGD(stack, 0.1).step(wrong)
         assert all(np.array_equal(array, before[name]) for name, array in stack.parameters().items())
-    with pytest.raises(FloatingPointError, match=r"the gradient of 0\.bias is not finite, so no parameter was changed"):
+    with pytest.raises(FloatingPointError, match=r"would make 0\.bias NaN or infinite, so no parameter was changed"):
         SGD(stack, 0.1).step(bad["not finite"])

@@ -39,11 +39,11 @@ class FirstRowBias(Linear):
 
 
 class SlightlyOff(Linear):
-    """A relative error of 1e-6."""
+    """A relative error of 1e-8."""
 
     def parameter_gradients(self, delta, z):
         gradients = super().parameter_gradients(delta, z)
-        return gradients | {"weight": gradients["weight"] * (1 + 1e-6)}
+        return gradients | {"weight": gradients["weight"] * (1 + 1e-8)}
 
 
 class ForgottenBias(Linear):
@@ -226,13 +226,11 @@ class ForgottenTarget(LogSoftmaxNLLLoss):
 class LastPlaceWins(Sequential):
     """The gradient of a shared array is that of one place, not the sum."""
 
-    def gather(self, arrays_by_child, gradients):
-        total = super().gather(arrays_by_child, gradients)
-        names = {
-            id(a): f"{i}.{n}" for i, arrays in reversed(list(enumerate(arrays_by_child))) for n, a in arrays.items()
-        }
-        for arrays, of_child in zip(arrays_by_child, gradients, strict=True):
-            total |= {names[id(a)]: of_child[n] for n, a in arrays.items()}
+    def gather(self, gradients, arrays=None):
+        total = super().gather(gradients, arrays)
+        names = {id(array): name for name, array in self.parameters().items()}
+        for own, of_child in zip(arrays, gradients, strict=True):
+            total |= {names[id(array)]: of_child[name] for name, array in own.items()}
         return total
 
 

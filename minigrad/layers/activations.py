@@ -21,6 +21,11 @@ class Elementwise(Layer):
 
     keeps: str = "output"
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.keeps not in ("output", "input"):
+            raise ValueError(f"{cls.__name__}.keeps must be 'output' or 'input', got {cls.keeps!r}")
+
     def f(self, z: Array) -> Array:
         """The function."""
         raise NotImplementedError(f"{type(self).__name__} lacks f(self, z) -> z_next")

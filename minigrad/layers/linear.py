@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_delta, require_floating
+from minigrad.checks import kind, require_delta, require_float_dtype, require_floating
 from minigrad.initializers import Initializer, initialize, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layer import Layer
@@ -21,6 +21,7 @@ class Linear(Layer):
 
     Both arrays start uniform on +-1/sqrt(in_features), as in PyTorch, or as their initialisers say; `bias=False`
     leaves b out.  Hand one generator to all layers as `rng`: layers given the same seed start with the same numbers.
+    An input and parameters of different floating types give the wider of both, as in NumPy.
 
     TypeError unless z is a floating array, ValueError unless it has two axes or more, the last of in_features.
     """
@@ -41,10 +42,18 @@ class Linear(Layer):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
                 raise ValueError(f"Linear expects {name} to be a positive integer, got {size!r}")
+        if not isinstance(bias, bool | np.bool):
+            raise TypeError(f"Linear expects bias to be True or False, got {kind(bias)}: see bias_initializer")
+        dtype = require_float_dtype(Linear, dtype)
         generator = np.random.default_rng(rng)
         default = uniform(in_features**-0.5)
-        self.weight = initialize(weight_initializer or default, (out_features, in_features), generator, dtype)
-        self.bias = initialize(bias_initializer or default, (out_features,), generator, dtype) if bias else None
+        self.weight = initialize(
+            default if weight_initializer is None else weight_initializer, (out_features, in_features), generator, dtype
+        )
+        self.bias = None
+        if bias:
+            start = default if bias_initializer is None else bias_initializer
+            self.bias = initialize(start, (out_features,), generator, dtype)
         self.parameter_names = ("weight", "bias") if bias else ("weight",)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
@@ -77,4 +86,6 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         out_features, in_features = self.weight.shape
-        return f"Linear({in_features} -> {out_features}{'' if self.bias is not None else ', bias=False'})"
+        return (
+            f"{type(self).__name__}({in_features} -> {out_features}{'' if self.bias is not None else ', bias=False'})"
+        )

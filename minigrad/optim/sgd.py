@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from minigrad.checks import all_finite, require_gradients
+import numpy as np
+
+from minigrad.checks import all_finite, kind, require_gradients, require_layer
 from minigrad.layer import Layer
 from minigrad.typing import Gradients
 
@@ -17,8 +19,9 @@ class SGD:
     """
 
     def __init__(self, cost: Layer, learning_rate: float) -> None:
-        if not (math.isfinite(learning_rate) and learning_rate > 0):
-            raise ValueError(f"SGD expects a positive, finite learning_rate, got {learning_rate}")
+        require_layer(SGD, cost)
+        if not (isinstance(learning_rate, int | float | np.number) and 0 < learning_rate < math.inf):
+            raise ValueError(f"SGD expects a positive, finite learning_rate, got {learning_rate!r}")
         self.cost = cost
         self.learning_rate = float(learning_rate)
 
@@ -26,14 +29,21 @@ class SGD:
         """One step down `gradients`, {name: array} as `value_and_gradients` gives them."""
         arrays = self.cost.parameters()
         require_gradients(self, arrays, gradients)
-        for name in arrays:
-            if not all_finite(gradients[name]):
+        moved = {}
+        for name, array in arrays.items():
+            moved[name] = array - self.learning_rate * gradients[name]
+            if not all_finite(moved[name]):
                 raise FloatingPointError(
-                    f"{self!r}: the gradient of {name} is not finite, so no parameter was changed: "
+                    f"{self!r} would make {name} NaN or infinite, so no parameter was changed: "
                     "lower the learning rate, or look for extreme inputs"
                 )
+            if not (array.flags.writeable and np.can_cast(moved[name].dtype, array.dtype, "same_kind")):
+                raise ValueError(
+                    f"{self!r} cannot write {moved[name].dtype} into {name}, {kind(array)}"
+                    f"{'' if array.flags.writeable else ', read-only'}; no parameter was changed"
+                )
         for name, array in arrays.items():
-            array -= self.learning_rate * gradients[name]
+            array[...] = moved[name]
 
     def __repr__(self) -> str:
         return f"SGD(learning_rate={self.learning_rate:g})"
