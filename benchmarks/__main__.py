@@ -37,9 +37,12 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="write results.json and the table of README.md")
     parser.add_argument("--smoke", action="store_true", help="two rounds of small bursts; the figures mean nothing")
     options = parser.parse_args()
+    if options.save and (options.smoke or options.workloads):
+        parser.error("--save replaces the published table: it needs all workloads, in full")
     unknown = set(options.workloads) - {w.name for w in WORKLOADS}
     if unknown:
-        parser.error(f"no workload {', '.join(sorted(unknown))}")
+        known = ", ".join(w.name for w in WORKLOADS)
+        parser.error(f"no workload {', '.join(sorted(unknown))}: there are {known}")
     chosen = [w for w in WORKLOADS if not options.workloads or w.name in options.workloads]
     if options.smoke:
         chosen = [w._replace(rounds=2, rows=min(w.rows, 2000)) for w in chosen]
@@ -118,7 +121,7 @@ def table(report: dict[str, Any]) -> str:
     """Markdown: microseconds of minigrad, times as long for each peer, and the limit."""
     names = [name for name in PEERS if name != "minigrad"]
     lines = [
-        f"| workload | minigrad, us | {' | '.join(names)} | limit, us | minigrad / limit |",
+        f"| workload | minigrad, us | {' | '.join(names)} | products alone, us | minigrad / products |",
         "|---|---:|" + "---:|" * (len(names) + 2),
     ]
     for result in report["results"]:

@@ -35,4 +35,4 @@ for step in range(2001):
     value, gradients = value_and_gradients(cost, x, inside)
     sgd.step(gradients)
     if step % 500 == 0:
-        print(f"step {step:4d}   NLL {value:.4f}   right {(cost[:-1](x).argmax(1) == inside).mean():.3f}")
+        print(f"step {step:4d}   NLL {value:.4f}   accuracy {(cost[:-1](x).argmax(1) == inside).mean():.3f}")

@@ -1,12 +1,12 @@
 """Softmax regression by maximum likelihood, on 1797 handwritten digits.
 
-    python examples/logreg_softmax.py [PICTURE.png]
+    python examples/logreg_softmax.py [--picture FILE.png]
 
 The layer cake, its rules checked, descent by mini-batches, the exact minimum of a penalised cost, and why there is no
 minimum without the penalty.  With matplotlib installed it also saves a picture.
 """
 
-import sys
+import argparse
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +30,10 @@ PENALISED_MINIMUM = 17.0323521816  # found by two independent Newton solvers, to
 
 
 def main() -> None:
-    """Run the five parts, in the order of the module's docstring."""
+    """Run the six parts, in the order of the module's docstring."""
+    parser = argparse.ArgumentParser(description="Softmax regression by maximum likelihood, on handwritten digits.")
+    parser.add_argument("--picture", type=Path, default=Path("logreg_softmax.png"), help="where to save the picture")
+    picture = parser.parse_args().picture
     start = time.perf_counter()
     with np.load(Path(__file__).parent / "data" / "digits.npz") as data:
         pixels, labels = data["images"].astype(float), data["labels"]
@@ -41,7 +44,7 @@ def main() -> None:
     curve = descend_by_batches(pixels / 16, labels)
     weight = minimise_with_penalty(pixels, labels)
     show_that_there_is_no_maximum(pixels, labels, weight)
-    save_picture(curve, weight[:, :-1], Path(sys.argv[1] if len(sys.argv) > 1 else "logreg_softmax.png"))
+    save_picture(curve, weight[:, :-1], picture)
     print(f"\nall done in {time.perf_counter() - start:.1f} s")
 
 
@@ -78,7 +81,7 @@ def check_rules_of_all_layers(x: np.ndarray, labels: np.ndarray) -> None:
 
 def descend_by_batches(x: np.ndarray, labels: np.ndarray) -> list[tuple[int, float, float]]:
     """Stochastic gradient descent on three quarters; the rest says how good it is."""
-    print("\n3. Descent by mini-batches of 32\n")
+    print("\n3. Descent by mini-batches of 32; NLL is the negative log-likelihood\n")
     rng = np.random.default_rng(0)
     order = rng.permutation(len(x))
     train, held_out = order[: 3 * len(x) // 4], order[3 * len(x) // 4 :]
@@ -102,7 +105,7 @@ def descend_by_batches(x: np.ndarray, labels: np.ndarray) -> list[tuple[int, flo
 
 def minimise_with_penalty(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Minimise sum-NLL + |weight|^2 / 2, strictly convex in the weights: one minimum.  The (10, 65) of it."""
-    print("\n4. The minimum of  sum of NLL + 0.5 * sum(weight^2)  over all digits\n")
+    print("\n4. The minimum of  sum(NLL) + 0.5 * sum(weight^2)  over all digits\n")
     cost = softmax_regression("sum")
     theta = FlatParameters(cost)
 
@@ -133,7 +136,7 @@ def minimise_with_penalty(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def show_that_there_is_no_maximum(pixels: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> None:
-    """A W that puts every digit in its class is a direction in which the likelihood rises for ever."""
+    """A W that puts every digit in its class is a direction in which the likelihood rises without end."""
     print("\n5. Without the penalty there is no finite maximum-likelihood estimate\n")
     x = np.column_stack([pixels, np.ones(len(pixels))])
     scores = x @ weight.T
@@ -141,7 +144,7 @@ def show_that_there_is_no_maximum(pixels: np.ndarray, labels: np.ndarray, weight
     scores[np.arange(len(x)), labels] = -np.inf
     margin = (own - scores.max(axis=1)).min()
     print(f"   The W just found gives each of the {len(x)} digits its highest score in its own class,")
-    print(f"   by {margin:.4f} at the least: the classes are separated. Then c W is better the larger c is:\n")
+    print(f"   by at least {margin:.4f}: the classes are separated. Then the larger c is, the better c W fits:\n")
     print("       c    NLL of c W    bound 9 N e^(-c margin)")
     assert margin > 0
     cost = Sequential(Linear(65, 10, bias=False), LogSoftmax(), NLLLoss("sum"))
@@ -160,13 +163,14 @@ def save_picture(curve: list[tuple[int, float, float]], weight: np.ndarray, path
     try:
         import matplotlib as mpl
     except ImportError:
-        print("   matplotlib is not installed; `pip install matplotlib`, and this saves the weights and the cost curve")
+        print("   matplotlib is not installed. After `pip install matplotlib`, into the environment of this Python,")
+        print("   this saves a picture of the weights of each class and of the cost curve.")
         return
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=(10, 5.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+    figure = plt.figure(figsize=(10, 5.2), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(0.62, 1))
     upper.suptitle("Weights of the penalised fit, by class: pixels that speak for it (red), against it (blue)")
     bound = np.abs(weight).max()
     axes = upper.subplots(1, 10)

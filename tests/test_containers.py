@@ -14,6 +14,7 @@ from minigrad import (
     Linear,
     LogSoftmax,
     NLLLoss,
+    ReLU,
     Sequential,
     Softmax,
     Tanh,
@@ -199,3 +200,46 @@ def test_reprs_teach(rng):
         "  2: Softmax()\n)"
     )
     assert repr(NLLLoss("sum", [1, 2])) == "NLLLoss(sum, class_weights)"
+
+
+def test_one_new_array_for_two_parameters_does_not_tie_them(rng):
+    stack = Sequential(Linear(3, 3, rng=rng), Linear(3, 3, rng=rng))
+    array = np.eye(3)
+    moved = stack.with_parameters({"0.weight": array, "1.weight": array})
+    assert moved[0].weight is not moved[1].weight
+    np.testing.assert_array_equal(moved[1].weight, array)
+
+
+def test_a_parameter_of_no_axes_can_be_replaced():
+    class Scale(Layer):
+        parameter_names = ("a",)
+
+        def __init__(self):
+            self.a = np.array(2.0)
+
+    moved = Scale().with_parameters({"a": Scale().a + 1})
+    assert moved.a == 3
+    assert isinstance(moved.a, np.ndarray)
+
+
+def test_layers_cannot_be_swapped_behind_the_names(rng):
+    stack = Sequential(Linear(3, 3, rng=rng))
+    with pytest.raises(AttributeError):
+        stack.layers = ()
+
+
+def test_the_slope_of_relu_at_its_kink_is_zero():
+    y, cache = ReLU().forward(np.array([[-1.0, -0.0, 0.0, 1e-300]]))
+    np.testing.assert_array_equal(y, [[0, 0, 0, 1e-300]])
+    np.testing.assert_array_equal(ReLU().backward(np.ones((1, 4)), cache), [[0, 0, 0, 1]])
+
+
+def test_containers_declare_what_their_layers_declare():
+    class Absolute(Tanh):
+        complex_safe = False
+        rows_independent = False
+
+    plain, mixed = Sequential(Tanh(), Sequential(Tanh())), Sequential(Tanh(), Sequential(Absolute()))
+    assert (plain.complex_safe, plain.rows_independent) == (True, True)
+    assert (mixed.complex_safe, mixed.rows_independent) == (False, False)
+    assert not Sequential(Tanh(), NLLLoss()).rows_independent

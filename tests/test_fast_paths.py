@@ -61,6 +61,21 @@ def test_the_fused_cost_equals_the_plain_rules(n, k, dtype, reduction, deep, wei
         np.testing.assert_allclose(gradient, expected[name], rtol=0, atol=100 * eps * size)
 
 
+def test_an_error_of_the_fused_form_alone_is_not_swallowed():
+    class Flaky(Tanh):
+        calls = 0
+
+        def forward(self, z):
+            type(self).calls += 1
+            if self.calls == 1:
+                raise OSError("only once")
+            return super().forward(z)
+
+    cost = Sequential(Linear(3, 2, rng=0), Flaky(), LogSoftmax(), NLLLoss())
+    with pytest.raises(RuntimeError, match="raised what its plain rules do not: OSError"):
+        value_and_gradients(cost, np.ones((2, 3)), [0, 1])
+
+
 def test_only_exact_types_are_fused():
     class Scaled(NLLLoss):
         def backward(self, delta, cache):

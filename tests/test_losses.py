@@ -83,3 +83,24 @@ def test_a_weight_of_zero_takes_a_row_out():
     weights = np.array([1, 1, 0, 1, 1, 1])
     kept = weights == 1
     assert NLLLoss()(LOG_P, LABELS, weights) == pytest.approx(NLLLoss()(LOG_P[kept], LABELS[kept]), rel=1e-14)
+
+
+def test_a_weight_of_zero_takes_out_a_row_that_is_impossible():
+    log_p = LOG_P.copy()
+    log_p[2, LABELS[2]] = -np.inf
+    weights = np.array([1, 1, 0, 1, 1, 1])
+    assert NLLLoss("sum")(log_p, LABELS, weights) == pytest.approx(NLLLoss("sum")(LOG_P, LABELS, weights), rel=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e38, 1e-50])
+def test_large_and_small_weights_of_float32_data(size):
+    log_p = LOG_P.astype(np.float32)
+    assert NLLLoss()(log_p, LABELS, np.full(6, size)) == pytest.approx(NLLLoss()(log_p, LABELS), rel=1e-6)
+
+
+def test_class_weights_are_the_losss_own():
+    weights = np.ones(3)
+    loss = NLLLoss("sum", weights)
+    before = loss(LOG_P, LABELS)
+    weights[:] = -1
+    assert loss(LOG_P, LABELS) == before

@@ -455,6 +455,30 @@ MESSAGES = [
         ValueError,
         "FlatParameters(16: 0.weight (4, 3), 0.bias (4,)) expects one gradient for each",
     ),
+    (lambda: minimize_lbfgs(lambda x: (0.0, x), [1.0]), TypeError, "minimize_lbfgs expects start to be a NumPy array"),
+    (
+        lambda: minimize_lbfgs(lambda x: (0.0, x), np.eye(2)),
+        ValueError,
+        "expects start to be a vector, got shape (2, 2)",
+    ),
+    (
+        lambda: minimize_lbfgs(lambda x: 0.0, np.ones(2)),
+        TypeError,
+        "expects function(x) -> (value, gradient) with a grad",
+    ),
+    (
+        lambda: minimize_lbfgs(lambda x: (x, 0.0), np.ones(2)),
+        TypeError,
+        "got (ndarray of float64 and shape (2,), float)",
+    ),
+    (lambda: minimize_lbfgs(lambda x: (0.0, {}), np.ones(2)), TypeError, "theta.flatten(gradients) makes a dictionary"),
+    (lambda: minimize_lbfgs(lambda x: (np.nan, x), np.ones(2)), ValueError, "got nan in the value at the start"),
+    (lambda: minimize_lbfgs(lambda x: (1.0, x / 0), np.ones(2)), ValueError, "got inf in the gradient at the start[0]"),
+    (
+        lambda: minimize_lbfgs(lambda x: (0.0, x), np.ones(2), max_iterations=-1),
+        ValueError,
+        "max_iterations of 0 or more",
+    ),
     (
         lambda: minimize_lbfgs(lambda x: (0.0, x), np.array([np.nan])),
         ValueError,
@@ -466,7 +490,7 @@ MESSAGES = [
 @pytest.mark.parametrize("entry", MESSAGES, ids=lambda entry: entry[2][:60])
 def test_message(entry):
     call, kind, text, *place = entry
-    with pytest.raises(kind) as caught:
+    with np.errstate(all="ignore"), pytest.raises(kind) as caught:
         call()
     said = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
     assert text in said
@@ -509,10 +533,17 @@ def test_a_refused_step_changes_nothing():
         "not finite": gradients | {"0.bias": np.array([0, np.nan, 0, 0])},
         "misshapen": gradients | {"0.bias": np.zeros((4, 1))},
         "lacking": {"0.weight": gradients["0.weight"]},
+        "complex": gradients | {"0.bias": gradients["0.bias"] + 1j},
+        "overflow": gradients | {"0.bias": np.full(4, 1.7e308)},
     }
     for wrong in bad.values():
-        with pytest.raises((ValueError, FloatingPointError)):
-            SGD(stack, 0.1).step(wrong)
+        with np.errstate(over="ignore"), pytest.raises((ValueError, FloatingPointError)):
+            SGD(stack, 100).step(wrong)
         assert all(np.array_equal(array, before[name]) for name, array in stack.parameters().items())
+    stack[0].bias.flags.writeable = False
+    with pytest.raises(ValueError, match=r"cannot write float64 into 0\.bias, .*, read-only; no parameter was changed"):
+        SGD(stack, 0.1).step(gradients)
+    assert all(np.array_equal(array, before[name]) for name, array in stack.parameters().items())
+    stack[0].bias.flags.writeable = True
     with pytest.raises(FloatingPointError, match=r"would make 0\.bias NaN or infinite, so no parameter was changed"):
         SGD(stack, 0.1).step(bad["not finite"])
