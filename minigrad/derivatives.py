@@ -45,7 +45,7 @@ def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) 
 
 def _sweep(cost: Layer, x: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
     value, cache = cost.forward(x, *arguments, **options)
-    if not isinstance(value, np.ndarray | np.generic | float | int) or np.ndim(value):
+    if getattr(value, "shape", None) != () and not isinstance(value, float | int):
         raise ValueError(
             f"value_and_gradients expects a cost that is one number, got {shape_of(value)}: "
             "end the stack with a loss of reduction 'mean' or 'sum'"

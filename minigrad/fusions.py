@@ -90,17 +90,19 @@ FUSIONS: dict[tuple[type, ...], type] = {
     (LogSoftmax, NLLLoss): LogSoftmaxNLLLoss,
 }
 
-_fused: WeakKeyDictionary[Sequential, Sequential | None] = WeakKeyDictionary()
+_fused: WeakKeyDictionary[Layer, Sequential | None] = WeakKeyDictionary()
 
 
 def fused(cost: Layer) -> Layer:
     """`cost` with its top layers fused where the table has them, else `cost` itself; parameters are shared."""
     if type(cost) is not Sequential:
         return cost
-    if cost not in _fused:
+    try:
+        form = _fused[cost]
+    except KeyError:
         # None, not `cost`, where nothing fuses: a value that holds its key would keep it alive for ever.
-        _fused[cost] = _fuse(cost.layers)
-    return _fused[cost] or cost
+        form = _fused[cost] = _fuse(cost.layers)
+    return cost if form is None else form
 
 
 def _fuse(layers: tuple[Layer, ...]) -> Sequential | None:

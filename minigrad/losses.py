@@ -46,13 +46,15 @@ class LikelihoodLoss(Layer):
         """(the loss, its derivative with respect to each term)."""
         mean = self.reduction == "mean"
         if weights is None and self.class_weights is None:
-            self._require_weight(mean, len(terms), len(terms))
+            if mean and not len(terms):
+                raise self._no_weight("the batch is empty")
             scale = 1 / len(terms) if mean else 1.0
             return (terms if self.reduction == "none" else np.add.reduce(terms) * scale), scale
         w = self._weights(labels, weights)
         if mean:
             total = w.sum()
-            self._require_weight(mean, total, len(terms))
+            if total == 0:
+                raise self._no_weight("all weights are 0" if len(terms) else "the batch is empty")
             w = w / total
         w = w.astype(terms.real.dtype)
         # A weight of 0 takes its row out, also where the term is infinite.
@@ -64,10 +66,8 @@ class LikelihoodLoss(Layer):
         w = np.ones(len(labels)) if self.class_weights is None else self.class_weights[labels]
         return w if weights is None else w * require_weights(self, weights, labels.shape, "weights")
 
-    def _require_weight(self, mean: bool, total: float, n: int) -> None:
-        if mean and total == 0:
-            cause = "all weights are 0" if n else "the batch is empty"
-            raise ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
+    def _no_weight(self, cause: str) -> ValueError:
+        return ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
 
     def value_shape(self, n: int) -> tuple[int, ...]:
         """The shape of the loss of n observations."""

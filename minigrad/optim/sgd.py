@@ -37,9 +37,10 @@ class SGD:
                     f"{self!r} would make {name} NaN or infinite, so no parameter was changed: "
                     "lower the learning rate, or look for extreme inputs"
                 )
-            if not (array.flags.writeable and np.can_cast(moved[name].dtype, array.dtype, "same_kind")):
+            dtype = moved[name].dtype
+            if not array.flags.writeable or (dtype != array.dtype and not np.can_cast(dtype, array.dtype, "same_kind")):
                 raise ValueError(
-                    f"{self!r} cannot write {moved[name].dtype} into {name}, {kind(array)}"
+                    f"{self!r} cannot write {dtype} into {name}, {kind(array)}"
                     f"{'' if array.flags.writeable else ', read-only'}; no parameter was changed"
                 )
         for name, array in arrays.items():
