@@ -52,6 +52,7 @@ class LikelihoodLoss(Layer):
             return (terms if self.reduction == "none" else np.add.reduce(terms) * scale), scale
         w = self._weights(labels, weights)
         if mean:
+            w = w / w.max(initial=0.0) if w.any() else w  # so that the sum cannot overflow
             total = w.sum()
             if total == 0:
                 raise self._no_weight("all weights are 0" if len(terms) else "the batch is empty")
@@ -62,7 +63,7 @@ class LikelihoodLoss(Layer):
         return (weighted if self.reduction == "none" else np.add.reduce(weighted)), w
 
     def _weights(self, labels: Array, weights: Any) -> Array:
-        """The weight of each observation, in float64, in which sums of weights do not overflow."""
+        """The weight of each observation, in float64."""
         w = np.ones(len(labels)) if self.class_weights is None else self.class_weights[labels]
         return w if weights is None else w * require_weights(self, weights, labels.shape, "weights")
 

@@ -66,7 +66,7 @@ def complex_steps_go_through_rules_2_and_3(e: Example) -> None:
     once = (4 * fine - middle) / 3
     by_differences = (16 * once - (4 * middle - coarse) / 3) / 15
     rounding = 1e-15 * np.abs(real).max(initial=1.0) / (h / 4)
-    assert (np.abs(by_step - by_differences) <= 4 * np.abs(by_differences - once) + 8 * rounding).all()
+    assert (np.abs(by_step - by_differences) <= 4 * np.abs(by_differences - once) + 32 * rounding).all()
     assert largest(rules(1j * STEP).real - real) <= 1e-12 * (1 + largest(real))
 
 
@@ -81,7 +81,7 @@ def rules_2_and_3_are_linear_in_delta(e: Example) -> None:
         assert np.array_equal(scaled[exact], factor * of_first[exact]), factor
     assert not flat(e.layer.backpropagate(0 * first, cache)).any()
     size = largest(of_first) + largest(of_second)
-    rounding = e.eps * (4000 * size + 50 * largest(first))
+    rounding = e.eps * (4000 * size + 2000 * largest(first))
     assert largest(of_sum - of_first - of_second) <= rounding
 
 
@@ -235,4 +235,4 @@ def close(found, expected, what: str, delta=0.0, eps=2.0**-52) -> None:
     assert np.shape(found) == np.shape(expected), f"{what}: shape {np.shape(found)} for {np.shape(expected)}"
     size = max(largest(expected), 1e-300)
     worst = largest(found - expected)
-    assert worst <= eps * (4000 * size + 50 * largest(delta)), f"{what}: off by {worst:.1e} of {size:.1e}"
+    assert worst <= eps * (4000 * size + 2000 * largest(delta)), f"{what}: off by {worst:.1e} of {size:.1e}"

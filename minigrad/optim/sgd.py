@@ -31,17 +31,17 @@ class SGD:
         require_gradients(self, arrays, gradients)
         moved = {}
         for name, array in arrays.items():
-            moved[name] = array - self.learning_rate * gradients[name]
+            new = array - self.learning_rate * gradients[name]
+            if not array.flags.writeable or not np.can_cast(new.dtype, array.dtype, "same_kind"):
+                raise ValueError(
+                    f"{self!r} cannot write {new.dtype} into {name}, {kind(array)}"
+                    f"{'' if array.flags.writeable else ', read-only'}; no parameter was changed"
+                )
+            moved[name] = new.astype(array.dtype, copy=False)
             if not all_finite(moved[name]):
                 raise FloatingPointError(
                     f"{self!r} would make {name} NaN or infinite, so no parameter was changed: "
                     "lower the learning rate, or look for extreme inputs"
-                )
-            dtype = moved[name].dtype
-            if not array.flags.writeable or (dtype != array.dtype and not np.can_cast(dtype, array.dtype, "same_kind")):
-                raise ValueError(
-                    f"{self!r} cannot write {dtype} into {name}, {kind(array)}"
-                    f"{'' if array.flags.writeable else ', read-only'}; no parameter was changed"
                 )
         for name, array in arrays.items():
             array[...] = moved[name]
