@@ -253,3 +253,93 @@ def test_numeric_derivatives_state_their_error(a, b):
     assert not derivative.kink.any()
     by_step = complex_step(lambda x: weights @ f(x), x)
     np.testing.assert_allclose(by_step, exact, rtol=1e-13, atol=1e-13)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([10.0, 100.0, 300.0]))
+def test_confident_classifiers_pass(seed, size):
+    rng = np.random.default_rng(seed)
+    cost = Sequential(Linear(4, 3, rng=rng), LogSoftmax(), NLLLoss())
+    x = size * rng.normal(size=(1, 4))
+    report = check_rules(cost, x, cost[:-1](x).argmax(axis=1))
+    assert report.ok, report
+
+
+@given(st.integers(0, 10_000))
+def test_a_jump_of_the_second_derivative_is_no_error(seed):
+    elu = Function(lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))), lambda z: np.exp(np.minimum(z, 0)))
+    report = check_rules(elu, np.random.default_rng(seed).integers(-2, 3, (4, 3)).astype(float))
+    assert report.ok, report
+
+
+def test_edges_of_a_domain_are_no_error():
+    def log(z):
+        if (z <= 0).any():
+            raise ValueError("log expects z > 0")
+        return np.log(z)
+
+    assert check_rules(Function(log, lambda z: 1 / z), np.array([[1e-3, 0.5, 1.0]])).ok
+    assert check_rules(Function(np.arctanh, lambda z: 1 / (1 - z * z)), np.array([[0.9, 0.5, 0.1]])).ok
+    report = check_rules(Function(np.log, lambda z: 1 / z), np.array([[1e-9, 0.5, 1.0]]))
+    assert report.ok
+    assert "1 too rough to tell" in str(report)
+
+
+def test_what_could_not_be_confirmed_is_not_called_broken():
+    with pytest.raises(AssertionError, match="could not confirm the rules of"):
+        check_layer(Function(lambda z: z + 1e12, lambda z: 0 * z + 1), Z)
+
+
+class OneChild(Container):
+    """Names one of its two layers."""
+
+    def __init__(self):
+        self.first, self.second = Linear(3, 3, rng=0), [Linear(3, 3, rng=1)]
+
+    def children(self):
+        return [("first", self.first)]
+
+    def forward(self, z):
+        middle, below = self.first.forward(z)
+        z_next, above = self.second[0].forward(middle)
+        return z_next, (below, above)
+
+    def backward(self, delta, cache):
+        return self.first.backward(self.second[0].backward(delta, cache[1]), cache[0])
+
+    def parameter_gradients(self, delta, cache):
+        return self.gather([self.first.parameter_gradients(self.second[0].backward(delta, cache[1]), cache[0])])
+
+
+def test_a_forgotten_child_is_named():
+    report = check_rules(OneChild(), Z)
+    assert all(check.ok for check in report.checks)
+    assert any("holds the layer self.second" in finding and "children" in finding for finding in report.findings)
+
+
+def test_the_target_may_not_be_written_to():
+    class Eraser(NLLLoss):
+        def forward(self, log_p, target, weights=None):
+            target *= 0
+            return super().forward(log_p, target, weights)
+
+    target = np.array([0, 1, 2, 1, 0])
+    with pytest.raises(ValueError, match="read-only"):
+        check_layer(Eraser(), Z, target)
+    np.testing.assert_array_equal(target, [0, 1, 2, 1, 0])
+
+
+def test_the_order_of_a_sweeps_dictionary_does_not_matter():
+    class Reordered(Linear):
+        def backpropagate(self, delta, z):
+            dz, gradients = super().backpropagate(delta, z)
+            return dz, dict(reversed(gradients.items()))
+
+    assert check_rules(Reordered(3, 2, rng=0), Z).ok
+
+
+def test_small_deltas_count():
+    class Thresholded(Tanh):
+        def backward(self, delta, y):
+            return np.where(np.abs(delta) < 1e-3, 0, delta) * (1 - y * y)
+
+    assert "not linear in delta" in str(check_rules(Thresholded(), Z))

@@ -124,3 +124,21 @@ def test_every_fusion_is_in_the_table_of_layers():
 
     made = {type(case.make(Sizes(2, 2, 2), np.random.default_rng(0))) for case in CASES}
     assert set(FUSIONS.values()) <= made
+
+
+@pytest.mark.parametrize("n", [ROWS, ROWS + 1, 2 * ROWS, ROWS * PRODUCTS + ROWS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocked_products_keep_their_type(n, dtype):
+    rng = np.random.default_rng(n)
+    z, delta = numbers(rng, (n, 3), dtype), numbers(rng, (n, 2), dtype)
+    assert transposed_product(delta, z).dtype == dtype
+    np.testing.assert_allclose(transposed_product(delta, z), delta.T @ z, rtol=0, atol=4 * n * np.finfo(dtype).eps)
+    bias = np.ones(2) + 1e-30j
+    product = affine(z, numbers(rng, (2, 3), dtype), bias)
+    assert (product.imag == 1e-30).all()
+
+
+def test_a_linear_layer_on_long_sequences():
+    layer, z = Linear(3, 4, rng=0), np.random.default_rng(0).normal(size=(ROWS + 5, 2, 3))
+    expected = np.einsum("ntd,kd->ntk", z, layer.weight) + layer.bias
+    np.testing.assert_allclose(layer(z), expected, rtol=0, atol=1e-14)

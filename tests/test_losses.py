@@ -92,7 +92,7 @@ def test_a_weight_of_zero_takes_out_a_row_that_is_impossible():
     assert NLLLoss("sum")(log_p, LABELS, weights) == pytest.approx(NLLLoss("sum")(LOG_P, LABELS, weights), rel=1e-14)
 
 
-@pytest.mark.parametrize("size", [1e38, 1e-50])
+@pytest.mark.parametrize("size", [1e38, 1e-50, 1e308])
 def test_large_and_small_weights_of_float32_data(size):
     log_p = LOG_P.astype(np.float32)
     assert NLLLoss()(log_p, LABELS, np.full(6, size)) == pytest.approx(NLLLoss()(log_p, LABELS), rel=1e-6)
@@ -104,3 +104,23 @@ def test_class_weights_are_the_losss_own():
     before = loss(LOG_P, LABELS)
     weights[:] = -1
     assert loss(LOG_P, LABELS) == before
+
+
+def test_a_complex_delta_goes_through_a_real_cache():
+    for loss, z, t in ((NLLLoss(), LOG_P, LABELS), (BernoulliNLLLoss(), LOG_P[:, :1], LABELS > 0)):
+        _, cache = loss.forward(z, t)
+        np.testing.assert_array_equal(loss.backward(1j, cache), 1j * loss.backward(1.0, cache))
+
+
+def test_boolean_labels_and_memory_maps(tmp_path):
+    two = LOG_P[:, :2]
+    assert NLLLoss()(two, LABELS > 0) == NLLLoss()(two, (LABELS > 0).astype(int))
+    mapped = np.memmap(tmp_path / "log_p", dtype=float, mode="w+", shape=LOG_P.shape)
+    mapped[:] = LOG_P
+    assert NLLLoss()(mapped, LABELS) == NLLLoss()(LOG_P, LABELS)
+
+
+@pytest.mark.parametrize("label", [256, -256, 2**32])
+def test_labels_are_not_reduced_to_bytes(label):
+    with pytest.raises(ValueError, match=r"expects labels 0 \.\. 2"):
+        NLLLoss()(LOG_P, np.array([0, 1, label, 0, 1, 2]))

@@ -265,3 +265,61 @@ def test_one_generator_gives_epochs_of_different_order():
     x, t = np.zeros((50, 1)), np.arange(50)
     first, second = (next(minibatches(x, t, batch_size=50, rng=rng))[1] for _ in range(2))
     assert first.tolist() != second.tolist()
+
+
+def test_parameters_in_fortran_order_keep_their_values():
+    layer = Linear(3, 2, rng=0)
+    values = layer.weight.copy()
+    layer.weight = np.asfortranarray(layer.weight)
+    theta = FlatParameters(layer)
+    np.testing.assert_array_equal(layer.weight, values)
+    np.testing.assert_array_equal(theta.vector[:6], values.ravel())
+
+
+def test_gradients_in_any_order_become_the_same_vector():
+    stack = cost()
+    theta = FlatParameters(stack)
+    _, gradients = value_and_gradients(stack, X, T)
+    np.testing.assert_array_equal(theta.flatten(dict(reversed(gradients.items()))), theta.flatten(gradients))
+
+
+def test_a_vector_is_not_broadcast():
+    theta = FlatParameters(cost())
+    with pytest.raises(ValueError, match=r"got \(1, 26\)"):
+        theta.vector = np.zeros((1, 26))
+
+
+def test_lbfgs_steps_back_when_it_has_left_the_domain():
+    left = []
+
+    def barrier(x):
+        if x[0] <= 0:
+            left.append(x[0])
+            raise FloatingPointError("outside")
+        return x[0] - np.log(x[0]), 1 - 1 / x
+
+    minimum = minimize_lbfgs(barrier, np.array([30.0]))
+    assert left, "the test is to step out of the domain"
+    assert minimum.converged
+    assert minimum.x[0] == pytest.approx(1, rel=1e-5)
+
+
+def test_more_memory_needs_fewer_iterations():
+    scales = np.logspace(0, 4, 20)
+
+    def quadratic(x):
+        return float(x @ (scales * x)) / 2, scales * x
+
+    long, short = (minimize_lbfgs(quadratic, np.ones(20), memory=memory) for memory in (20, 1))
+    assert long.converged
+    assert long.iterations < short.iterations
+    assert long.evaluations <= 1.3 * long.iterations + 5
+
+
+def test_sgd_in_float32_does_not_overflow_unseen():
+    layer = Linear(2, 2, rng=0, dtype=np.float32)
+    before = layer.weight.copy()
+    gradients = {"weight": np.full((2, 2), 1e39), "bias": np.zeros(2)}
+    with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="would make weight NaN or infinite"):
+        SGD(layer, 1.0).step(gradients)
+    np.testing.assert_array_equal(layer.weight, before)
