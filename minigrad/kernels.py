@@ -3,9 +3,9 @@
 Each equals the plain formula in its first line, to rounding; the tests hold it to that.  Two arrangements matter:
 
 - OpenBLAS has a faster way for small products.  With few columns, rows taken ROWS at a time as a stack of small
-  products run about twice as fast as one tall product.
+  products run faster than one tall product, up to about twice.
 - With few classes, numbers that belong to one class should be neighbours ("class-major", Fortran order): numpy then
-  takes maxima and sums over the classes in long vector operations, about five times as fast.
+  takes maxima and sums over the classes in long vector operations, many times as fast.
 
 Measured by `python -m benchmarks.kernels`.
 """

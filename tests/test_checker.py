@@ -138,6 +138,13 @@ class OtherSweep(Tanh):
         return delta, {}
 
 
+class KeptAxis(Linear):
+    """Its own sweep gives the bias another shape, which would broadcast."""
+
+    def backpropagate(self, delta, z):
+        return self.backward(delta, z), self.parameter_gradients(delta, z) | {"bias": delta.sum(axis=0, keepdims=True)}
+
+
 class Forgetful(Layer):
     """Holds a layer and trains it not."""
 
@@ -166,6 +173,7 @@ class Unlisted(Scale):
         (Clipped(), "not linear in delta"),
         (Random(), "two outputs for one z"),
         (OtherSweep(), "backpropagate gives something else than rules 2 and 3"),
+        (KeptAxis(3, 1, rng=0), "backpropagate gives something else than rules 2 and 3"),
         (Forgetful(), "Forgetful() holds the layer self.inner, but lists none of its parameters: make it a Container"),
         (Unlisted(), "has a rule 3, but no parameters"),
         (Sequential(Forgetful(), Tanh()), "Forgetful() holds the layer self.inner"),

@@ -265,10 +265,13 @@ def _forgotten_layers(layer: Layer) -> list[str]:
 def _close(sweep: tuple[Any, Gradients], expected: Gradients, factor: float, tolerance: float = 1e-10) -> bool:
     """Each array of a sweep is `factor` times the expected one, to `tolerance` of its largest entry."""
     found = {"": sweep[0], **sweep[1]}
-    return found.keys() == expected.keys() and all(
-        np.array_equal(found[name], factor * array, equal_nan=True)
-        or bool(
-            (np.abs(found[name] - factor * array) <= abs(factor) * tolerance * np.abs(array).max(initial=0.0)).all()
-        )
-        for name, array in expected.items()
-    )
+    if found.keys() != expected.keys():
+        return False
+    for name, array in expected.items():
+        if np.shape(found[name]) != np.shape(array):
+            return False
+        if not np.array_equal(found[name], factor * array, equal_nan=True):
+            bound = abs(factor) * tolerance * np.abs(array).max(initial=0.0)
+            if not (np.abs(found[name] - factor * array) <= bound).all():
+                return False
+    return True
