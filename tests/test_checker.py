@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minigrad import Container, Elementwise, Layer, Linear, LogSoftmax, NLLLoss, ReLU, Sequential, Tanh
 from minigrad.testing import check_layer, check_rules, complex_step, finite_differences
+from minigrad.testing.numeric import _central
 
 Z = np.random.default_rng(0).normal(size=(5, 3))
 
@@ -351,3 +352,22 @@ def test_small_deltas_count():
             return np.where(np.abs(delta) < 1e-3, 0, delta) * (1 - y * y)
 
     assert "not linear in delta" in str(check_rules(Thresholded(), Z))
+
+
+def test_a_function_that_repeats_itself_at_the_coarse_steps_is_no_error():
+    """At the coarsest step and its halves this sine has gone round whole turns: it looks constant, very exactly."""
+    turns = 2 * np.pi * 2.0**12
+    z = np.arange(6.0).reshape(2, 3) + 0.3 * 2.0**-12
+    report = check_rules(Function(lambda z: np.sin(turns * z) / turns, lambda z: np.cos(turns * z)), z)
+    assert report.ok, report
+
+
+def test_differences_across_a_jump_of_the_second_derivative_state_their_error():
+    def f(x):
+        return x + 0.5 * np.where(x > 0, x * x, 0)  # f' = 1 + max(x, 0)
+
+    derivative = finite_differences(f, np.zeros(1))
+    assert np.abs(derivative.value - 1) <= 4 * derivative.error
+    for step in (2.0**-8, 2.0**-14):
+        estimate = _central(f, np.zeros(1), (0,), step)
+        assert np.abs(estimate.value - 1) <= 4 * estimate.error
