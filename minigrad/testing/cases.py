@@ -113,7 +113,7 @@ def find_input(
     with watching(5.0) if watch is None else nullcontext(watch) as guard:
         for shape in _shapes(layer):
             z = rng.normal(size=shape)
-            for numbers in (z, np.abs(z) + 0.1):
+            for numbers in (z, np.abs(z) + 0.1, 0.5 + 0.4 * np.tanh(z)):
                 for arguments in [given] if given else _arguments(layer, numbers, rng):
                     problem = _taken(layer, numbers, arguments, guard)
                     if problem is None:
@@ -143,7 +143,9 @@ def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
     """Shapes that its input may have: the widths are those of its parameters and of its whole-numbered attributes."""
     attributes = [value for value in vars(layer).values() if type(value) is int and 0 < value <= 64]
     held = [value for value in vars(layer).values() if isinstance(value, Layer)]
-    of_parameters = [size for array in layer.parameters().values() for size in reversed(array.shape)]
+    of_parameters: list[int] = []
+    with suppress(Exception):  # what is wrong with the parameters, the examination will say
+        of_parameters = [size for array in layer.parameters().values() for size in reversed(array.shape)]
     widths = dict.fromkeys([*of_parameters, *attributes, 3, 4, 6, 1, 2])
     for width in widths:
         yield 5, width

@@ -74,13 +74,14 @@ class Examination:
         )
 
     def _examine(self) -> None:
+        parameters = self._guarded(self.layer.parameters)
         for finding in forgotten(self.layer):
             self._add(finding)
-        if "z" in self.layer.parameters():
+        if "z" in parameters:
             self._add(Finding(0, "names", "a parameter is called z, as the input is: give it another name"))
             return
-        self.initial = self._prepared(lambda: self.layer.astype(np.float64))
-        self.moved = self._prepared(lambda: moved_off(self.initial, self.rng))
+        self.initial = freeze(self._guarded(lambda: self.layer.astype(np.float64)))
+        self.moved = freeze(self._guarded(lambda: moved_off(self.initial, self.rng)))
         base = self._first_pass()
         if base is None:
             return
@@ -117,9 +118,9 @@ class Examination:
         if self.skipped:
             self.notes.append(f"not in the domain of rule 1, and left out: {', '.join(self.skipped)}")
 
-    def _prepared(self, make: Callable[[], Layer]) -> Layer:
+    def _guarded(self, make: Callable[[], Any]) -> Any:
         try:
-            return freeze(self.watch.call(make))
+            return self.watch.call(make)
         except TookTooLong as error:
             raise RuleError(0, error, "hangs") from error
         except Exception as error:

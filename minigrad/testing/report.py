@@ -167,7 +167,13 @@ class Diagnosis:
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """The table: rule, array, shape, derivatives compared, remarks."""
         return [
-            (f"rule {a.rule}", f"d/d{a.array}", "x".join(map(str, a.shape)) or "number", f"{a.checked} compared", a.remarks())
+            (
+                f"rule {a.rule}",
+                f"d/d{a.array}",
+                "x".join(map(str, a.shape)) or "number",
+                f"{a.checked} compared",
+                a.remarks(),
+            )
             for a in self.derivatives
         ]
 
