@@ -165,10 +165,14 @@ def staircase(subject: Subject, rng: np.random.Generator) -> Finding | None:
         function, v = subject.output_of(name), rng.normal(size=array.shape)
         try:
             near, below = (np.ravel(function(array + t * v)) for t in (2.0**-30, -(2.0**-30)))
-            far, far_below = (np.ravel(function(array + t * v)) for t in (2.0**-16, -(2.0**-16)))
+            half, far = (
+                np.ravel(function(array + t * v)) - np.ravel(function(array - t * v)) for t in (2.0**-17, 2.0**-16)
+            )
         except (RuleError, ValueError, ArithmeticError):
             continue
-        due = np.abs(far - far_below) * 2.0**-14 > 128 * EPS * np.abs(here)
+        # Of a function that is a line from afar, a share is due close by; of one that jumps, nothing.
+        even = np.abs(far - 2 * half) <= 0.2 * np.abs(far)
+        due = even & (np.abs(far) * 2.0**-14 > 128 * EPS * np.abs(here))
         stuck = due & (near == here) & (below == here)
         if due.any() and np.count_nonzero(stuck) > 0.6 * np.count_nonzero(due):
             said = (
