@@ -18,7 +18,7 @@ CAUSES = {
     "branch": "wrong in a region of the input",
     "broadcast": "a broadcast not reduced, or axes kept",
     "chain_factor": "a factor of the chain rule forgotten or extra",
-    "complex_unsafe": "declares complex_safe = True, but is not",
+    "complex_unsafe": "complex steps do not go through, and the class does not say so",
     "delta_ignored": "does not depend on delta",
     "delta_twice": "delta enters twice",
     "diagonal": "only the diagonal of the Jacobian is right",
