@@ -408,3 +408,10 @@ def test_differences_across_a_jump_of_the_second_derivative_state_their_error():
     for step in (2.0**-8, 2.0**-14):
         estimate = _central(line(f, np.zeros(1), direction(np.zeros(1), (0,))), step, 0.0)
         assert np.abs(estimate.value - 1) <= 4 * estimate.error
+
+
+def test_the_error_is_seen_where_two_terms_of_the_expansion_cancel():
+    """Of D(h) = 1 + 1000 h^2 + b h^4 + h^6 this b makes the last correction vanish, though the result is off."""
+    b = -1.3125 / 4
+    estimate = _central(lambda t: (t, np.array([t + 1000 * t**3 + b * t**5 + t**7])), 1.0, 0.0)
+    assert 1e-5 < abs(float(estimate.value[0]) - 1) <= 4 * float(estimate.error[0])
