@@ -3,7 +3,19 @@
 Write forward, backward and parameter_gradients in NumPy; composition and training follow from them.
 """
 
-from minigrad.containers import Container, Sequential
+from minigrad.building import build
+from minigrad.containers import (
+    Add,
+    Branch,
+    Concatenate,
+    Container,
+    Frozen,
+    Parallel,
+    Repeat,
+    Residual,
+    Sequential,
+    Split,
+)
 from minigrad.derivatives import value_and_gradients
 from minigrad.layer import Layer
 from minigrad.layers import Elementwise, Linear, LogSigmoid, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
@@ -16,20 +28,29 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SGD",
+    "Add",
     "BernoulliNLLLoss",
+    "Branch",
+    "Concatenate",
     "Container",
     "Elementwise",
     "FlatParameters",
+    "Frozen",
     "Layer",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "NLLLoss",
+    "Parallel",
     "ReLU",
+    "Repeat",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "Split",
     "Tanh",
+    "build",
     "minibatches",
     "minimize_lbfgs",
     "value_and_gradients",

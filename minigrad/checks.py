@@ -6,7 +6,7 @@ Checks on the way of every step look at types and shapes only.  Values are scann
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -31,7 +31,7 @@ def shape_of(value: object) -> str:
 
 def label(who: object) -> str:
     """Who speaks: a container by its outline, another layer by its repr, a function by its name."""
-    if hasattr(who, "outline"):
+    if hasattr(who, "outline") and not isinstance(who, type):
         return str(who.outline())
     return getattr(who, "__name__", "") or repr(who)
 
@@ -41,6 +41,28 @@ def require_layer(who: object, layer: Any) -> None:
     if isinstance(layer, type) or not hasattr(layer, "parameter_gradients"):
         fix = f"make one, {layer.__name__}(...)" if isinstance(layer, type) else "pass the model or the cost itself"
         raise TypeError(f"{label(who)} expects a layer, got {kind(layer)}: {fix}")
+
+
+def require_layers(who: object, layers: Sequence[Any]) -> None:
+    """`layers` are layers, made and unpacked (TypeError)."""
+    for i, layer in enumerate(layers):
+        if isinstance(layer, type) or not hasattr(layer, "parameter_gradients"):
+            if isinstance(layer, type) and hasattr(layer, "parameter_gradients"):
+                fix = f"make one, {layer.__name__}(...)"
+            elif isinstance(layer, list | tuple):
+                fix = f"unpack it, {label(who)}(*layers)"
+            else:
+                fix = "a function becomes a layer as a subclass of Layer or Elementwise"
+            raise TypeError(f"{label(who)} expects layers, got {kind(layer)} as layer {i}: {fix}")
+
+
+def require_tuple(who: object, value: Any, count: int | None, what: str = "z") -> None:
+    """`value` is a tuple of `count` parts, or of any number of them, one or more (TypeError, ValueError)."""
+    parts = "arrays" if count is None else f"{count} arrays"
+    if type(value) is not tuple:
+        raise TypeError(f"{label(who)} expects {what} to be a tuple of {parts}, got {kind(value)}: pass (a, b, ...)")
+    if len(value) != count if count is not None else not value:
+        raise ValueError(f"{label(who)} expects {what} to be a tuple of {parts}, got {len(value)}: one for each branch")
 
 
 def require_floating(who: object, z: Any, name: str = "z") -> None:
@@ -58,6 +80,11 @@ def require_floating(who: object, z: Any, name: str = "z") -> None:
             f"{label(who)} expects {name} of a floating type, got {z.dtype}: "
             f"pass {name}.astype(float), or .astype(np.float32)"
         )
+
+
+def is_floating(value: object) -> bool:
+    """`value` is an array of a floating or complex type."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
 
 
 def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
@@ -133,7 +160,7 @@ def require_apart(layer: object, arrays: Mapping[str, Array]) -> None:
 
 def require_held(layer: Any, arrays: Mapping[str, Array]) -> None:
     """`layer` now holds `arrays` (TypeError): a parameter that a property computes anew cannot be replaced."""
-    held = layer.parameters()
+    held = layer.parameters() | layer.state()
     for name, array in arrays.items():
         if held.get(name) is not array:
             raise TypeError(f"{label(layer)} does not hold {name} as an attribute, so it cannot be replaced")
@@ -197,70 +224,15 @@ def explain_arguments(
         error.args = (f"{label(layer)} expects forward({names}), got {given} argument{'s' * (given != 1)}: {fix}",)
 
 
-def require_labels(who: object, target: Any, n: int, classes: int) -> Array:
-    """`target` as n class indices 0 .. classes - 1 (TypeError, ValueError).  Scans the labels: -1 would wrap around."""
-    labels = require_target_shape(who, target, n)
-    if labels.dtype.kind not in "iub":
-        whole = "pass target.astype(int) if they are whole numbers 0, 1, ..."
-        fix = whole if labels.dtype.kind == "f" else "np.unique(target, return_inverse=True)[1] numbers them"
-        raise TypeError(f"{label(who)} expects integer class labels, got target of {labels.dtype}: {fix}")
-    index = labels.astype(np.intp, copy=False)
-    # Read as unsigned numbers, negative labels are large: one pass finds both ends of the range.
-    if n and np.maximum.reduce(index.view(np.uintp)) >= classes:
-        wrong = int(np.argmax((labels < 0) | (labels >= classes)))
-        shifted = labels.min() == 1 and labels.max() == classes
-        fix = "target - 1 starts at 0" if shifted else "number the classes from 0"
-        raise ValueError(
-            f"{label(who)} expects labels 0 .. {classes - 1} for {classes} classes, "
-            f"got {labels[wrong]} in target[{wrong}]: {fix}"
-        )
-    return index
+def require_count(who: object, name: str, value: Any) -> int:
+    """`value` as a whole number of 1 or more (ValueError)."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{label(who)} expects {name} to be a positive integer, got {value!r}")
+    return int(value)
 
 
-def require_binary_labels(who: object, target: Any, n: int) -> Array:
-    """`target` as n integers 0 or 1, from integers, booleans or floats (TypeError, ValueError).  Scans the labels."""
-    labels = require_target_shape(who, target, n)
-    if labels.dtype.kind not in "iubf":
-        raise TypeError(f"{label(who)} expects labels 0 and 1, got target of {labels.dtype}")
-    wrong = (labels != 0) & (labels != 1)
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        fixes = {(-1, 1): "(target + 1) // 2 maps -1, 1 to them", (1, 2): "target - 1 maps 1, 2 to them"}
-        fix = fixes.get((labels.min(), labels.max()), "LogSoftmax and NLLLoss take more classes than two")
-        raise ValueError(f"{label(who)} expects labels 0 and 1, got {labels[index]} in target[{index}]: {fix}")
-    return labels.astype(np.intp, copy=False)
-
-
-def _unmasked(who: object, values: Any, name: str) -> Array:
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{label(who)} expects {name} without a mask: give masked observations a weight of 0")
-    return np.asarray(values)
-
-
-def require_target_shape(who: object, target: Any, n: int) -> Array:
-    """`target` as an array of n entries along one axis (ValueError)."""
-    labels = target if type(target) is np.ndarray else _unmasked(who, target, "target")
-    if labels.shape == (n,):
-        return labels
-    if labels.shape == (n, 1):
-        fix = "target.ravel() has that shape"
-    elif labels.ndim == 2 and len(labels) == n:
-        fix = "if it is one-hot, target.argmax(axis=1) gives the labels"
-    else:
-        fix = "one label for each row of the batch"
-    raise ValueError(f"{label(who)} expects target of shape ({n},), got {labels.shape}: {fix}")
-
-
-def require_weights(who: object, weights: Any, shape: tuple[int, ...], name: str) -> Array:
-    """`weights` as finite numbers of `shape`, none negative (ValueError).  Scans them."""
-    array = np.array(_unmasked(who, weights, name))
-    if array.dtype.kind not in "iubf":
-        raise TypeError(f"{label(who)} expects {name} to be real numbers, got {kind(weights)}")
-    if array.shape != shape:
-        raise ValueError(f"{label(who)} expects {name} of shape {shape}, got {array.shape}")
-    require_finite(who, array, name)
-    if array.size and array.min() < 0:
-        raise ValueError(
-            f"{label(who)} expects {name} of 0 or more, got {array.min()} in {name}[{int(array.argmin())}]"
-        )
-    return array
+def require_axis(who: object, axis: Any) -> int:
+    """`axis` as a whole number, and not 0, the batch (ValueError)."""
+    if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis == 0:
+        raise ValueError(f"{label(who)} expects axis to be an integer other than 0, the batch, got {axis!r}")
+    return int(axis)

@@ -11,8 +11,10 @@ where the dot sums over all entries of z_next: vector times matrix, and the matr
 
 Conventions, here once for the whole package:
 - The first axis of z is the batch.  N counts observations, D features, K classes.
+- z may be a tuple of arrays, for a layer of several inputs; rule 2 then returns a tuple of their deltas.
 - The cache is whatever rules 2 and 3 need of rule 1.  The caller keeps it and hands it back, so that a layer holds
   its parameters and nothing of any one call: it may be used twice in a stack, or by several threads at once.
+- forward is training, layer(z) inference: there dropout is off and running statistics are used.
 - Rules are pure: they never write into z, delta or the cache, and never later change an array they have returned.
 - Rules 2 and 3 are linear in delta.
 - A parameter is an array, of no axes where it is one number: np.array(1.0).
@@ -23,10 +25,17 @@ Conventions, here once for the whole package:
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from minigrad.checks import require_float_dtype, require_held, require_pair, require_parameter, require_replacement
+from minigrad.checks import (
+    is_floating,
+    require_float_dtype,
+    require_held,
+    require_pair,
+    require_parameter,
+    require_replacement,
+)
 from minigrad.typing import Array, Delta, Gradients
 
 
@@ -34,6 +43,7 @@ class Layer:
     """A function with three rules.  Subclasses write the rules; the rest is derived."""
 
     parameter_names: tuple[str, ...] = ()  # the attributes that hold trained arrays
+    state_names: tuple[str, ...] = ()  # the attributes that rule 1 moves on: running statistics, a generator
     complex_safe: bool = True  # the rules are analytic, so that complex steps through them give derivatives
     rows_independent: bool = True  # row n of z_next depends on row n of z alone; declared, for the tests
 
@@ -88,7 +98,19 @@ class Layer:
         Shapes must agree and values be finite (ValueError); the floating type is free, complex included.  What else
         a layer keeps, such as a random generator, is copied too: using the copy does not advance the original's.
         """
-        own = self.parameters()
+        return self._twin(self.parameters(), arrays)
+
+    def astype(self, dtype: Any) -> Self:
+        """A copy whose parameters, and arrays of state, have the floating type `dtype`."""
+        dtype = require_float_dtype(self, dtype)
+        own = self.parameters() | {name: value for name, value in self.state().items() if is_floating(value)}
+        return self._twin(own, {name: array.astype(dtype) for name, array in own.items()})
+
+    def state(self) -> dict[str, Any]:
+        """{name: value}: what rule 1 moves on in training, and is saved with the parameters."""
+        return {name: getattr(self, name) for name in self.state_names}
+
+    def _twin(self, own: dict[str, Array], arrays: Mapping[str, Array]) -> Self:
         arrays = require_replacement(self, own, arrays)
         # deepcopy looks objects up by identity in its memo first: what stands there takes the place of the old array
         # wherever that was, so that layers and arrays that were shared stay shared.
@@ -97,10 +119,9 @@ class Layer:
         require_held(twin, arrays)
         return twin
 
-    def astype(self, dtype: Any) -> Self:
-        """A copy whose parameters have the floating type `dtype`."""
-        dtype = require_float_dtype(self, dtype)
-        return self.with_parameters({name: array.astype(dtype) for name, array in self.parameters().items()})
+    # f >> g stacks g on top of f, and f + g adds their outputs: how, stands in containers/operators.py.
+    __rshift__: Callable[[Any, Any], Any]
+    __add__: Callable[[Any, Any], Any]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -120,7 +120,8 @@ def test_errors_of_the_fused_form_name_the_layers_of_the_caller():
 
 
 def test_every_fusion_is_in_the_table_of_layers():
-    from table import CASES, Sizes
+    from case import Sizes
+    from table import CASES
 
     made = {type(case.make(Sizes(2, 2, 2), np.random.default_rng(0))) for case in CASES}
     assert set(FUSIONS.values()) <= made

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from case import Case, examples
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import ANY_PRECISION, LAWS
-from table import CASES, Case, examples
+from table import CASES
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

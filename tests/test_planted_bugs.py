@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+from case import Case, Sizes, examples
+from cases_core import binary_labels, labels, logits, scores, weighted_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import LAWS
-from table import Case, Sizes, binary_labels, examples, labels, logits, scores, weighted_labels
 
 from minigrad import BernoulliNLLLoss, Layer, Linear, LogSoftmax, NLLLoss, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from minigrad.fusions import LogSoftmaxNLLLoss
 from minigrad.layers import Elementwise
 
 LAW = {law.__name__: law for law in LAWS}
-RULE_2, RULE_3 = "rule_2_is_the_derivative", "rule_3_is_the_derivative"
+RULES = "rules_2_and_3_are_the_derivatives"
 COMPLEX, COMPLEX_RULES = "complex_steps_agree_with_rules_2_and_3", "complex_steps_go_through_rules_2_and_3"
 LINEAR, ROWS, PURE = "rules_2_and_3_are_linear_in_delta", "rows_are_independent", "nothing_is_changed_or_kept"
 REPEAT, NAMES, DTYPE = "results_repeat_to_the_bit", "shapes_and_names_agree", "dtype_in_is_dtype_out"
@@ -250,47 +251,47 @@ def linear(bug):
     return Case(bug.__name__, lambda s, rng: bug(s.d, s.k, rng=rng))
 
 
-def plain(bug, z_shape=lambda s: (s.n, s.d), kink=None):
-    return Case(bug.__name__, lambda s, rng: bug(), z_shape, kink=kink)
+def plain(bug, z_shape=lambda s: (s.n, s.d), kinks=()):
+    return Case(bug.__name__, lambda s, rng: bug(), z_shape, kinks=kinks)
 
 
 PLANTED = [
-    (Case("TransposedWeight", lambda s, rng: TransposedWeight(s.d, s.d, rng=rng)), (RULE_2, COMPLEX)),
-    (linear(MeanBias), (RULE_3, COMPLEX, ROWS)),
-    (linear(FirstRowBias), (RULE_3, COMPLEX, ROWS)),
-    (linear(SlightlyOff), (RULE_3, COMPLEX)),
+    (Case("TransposedWeight", lambda s, rng: TransposedWeight(s.d, s.d, rng=rng)), (RULES, COMPLEX)),
+    (linear(MeanBias), (RULES, COMPLEX, ROWS)),
+    (linear(FirstRowBias), (RULES, COMPLEX, ROWS)),
+    (linear(SlightlyOff), (RULES, COMPLEX)),
     (linear(ForgottenBias), (NAMES,)),
     (linear(KeptDims), (NAMES,)),
-    (plain(ZeroSoftmax, scores), (RULE_2, COMPLEX)),
-    (plain(DiagonalSoftmax, scores), (RULE_2, COMPLEX)),
-    (plain(MaximumForSum, scores), (RULE_2, LINEAR)),
-    (plain(TanhOfInput), (RULE_2, COMPLEX)),
-    (plain(SigmoidIdentity), (RULE_2, COMPLEX)),
-    (plain(MaskFromDelta, kink=0.0), (RULE_2, LINEAR)),
+    (plain(ZeroSoftmax, scores), (RULES, COMPLEX)),
+    (plain(DiagonalSoftmax, scores), (RULES, COMPLEX)),
+    (plain(MaximumForSum, scores), (RULES, LINEAR)),
+    (plain(TanhOfInput), (RULES, COMPLEX)),
+    (plain(SigmoidIdentity), (RULES, COMPLEX)),
+    (plain(MaskFromDelta, kinks=(0.0,)), (RULES, LINEAR)),
     (plain(ClippedDelta), (LINEAR,)),
-    (plain(IgnoredDelta), (RULE_2, LINEAR)),
+    (plain(IgnoredDelta), (RULES, LINEAR)),
     (plain(CacheOnSelf), (PURE,)),
-    (plain(WritesInput, kink=0.0), (PURE,)),
+    (plain(WritesInput, kinks=(0.0,)), (PURE,)),
     (plain(WritesDelta), (PURE,)),
     (plain(ReusedBuffer), (PURE,)),
     (plain(Countdown), (PURE,)),
     (plain(Noisy), (REPEAT,)),
     (linear(CoupledRows), (ROWS,)),
     (plain(DoublePrecision), (DTYPE,)),
-    (plain(SinglePrecision), (RULE_2,)),
+    (plain(SinglePrecision), (RULES,)),
     (plain(AbsoluteValue), (COMPLEX,)),
     (linear(RealGradient), (COMPLEX_RULES,)),
-    (linear(ReversedRows), (RULE_2, ROWS)),
+    (linear(ReversedRows), (RULES, ROWS)),
     (linear(LayoutTrap), (LAYOUT,)),
-    (Case("WrongMean", lambda s, rng: WrongMean(), scores, labels, 1), (RULE_2, COMPLEX)),
-    (Case("UnweightedBackward", lambda s, rng: UnweightedBackward(), scores, weighted_labels, 1), (RULE_2,)),
-    (Case("WrongSign", lambda s, rng: WrongSign("sum"), logits, binary_labels), (RULE_2,)),
+    (Case("WrongMean", lambda s, rng: WrongMean(), scores, labels, 1), (RULES, COMPLEX)),
+    (Case("UnweightedBackward", lambda s, rng: UnweightedBackward(), scores, weighted_labels, 1), (RULES,)),
+    (Case("WrongSign", lambda s, rng: WrongSign("sum"), logits, binary_labels), (RULES,)),
     (
         Case("ForgottenTarget", lambda s, rng: ForgottenTarget(LogSoftmax(), NLLLoss("sum")), scores, labels),
-        (RULE_2,),
+        (RULES,),
     ),
-    (Case("LastPlaceWins", shared), (RULE_3, COMPLEX)),
-    (Case("SkippedLayer", lambda s, rng: SkippedLayer(Tanh(), Linear(s.d, s.k, rng=rng))), (RULE_2,)),
+    (Case("LastPlaceWins", shared), (RULES, COMPLEX)),
+    (Case("SkippedLayer", lambda s, rng: SkippedLayer(Tanh(), Linear(s.d, s.k, rng=rng))), (RULES,)),
 ]
 
 
@@ -314,7 +315,7 @@ def test_every_law_finds_some_planted_bug():
     What the checker finds is measured on hundreds of bugs in test_detection.py.
     """
     found = {law for _, laws in PLANTED for law in laws}
-    assert found | {FLOAT32, "the_checker_finds_nothing"} == set(LAW)
+    assert found | {FLOAT32} == set(LAW)
 
 
 def test_a_loss_of_precision_in_float32_is_found():

@@ -1,103 +1,14 @@
-"""Containers: how the three rules compose.  A stack of layers obeys the same three rules, and so is a layer."""
+"""Sequential: layers one on top of the other.  A stack of layers obeys the three rules, and so is a layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from minigrad.checks import explain_arguments, kind, require_caches, require_gradients, require_pair
+from minigrad.checks import explain_arguments, require_caches, require_layers, require_pair
+from minigrad.containers.base import Container
 from minigrad.layer import Layer
 from minigrad.typing import Array, Delta, Gradients
-
-
-class Container(Layer):
-    """A layer made of layers.  Subclasses give `children` and the rules; names and sharing are looked after here.
-
-    A parameter is named after its place: "inner.weight" is the weight of child "inner".  An array that stands in
-    several places has the name of the first, and its gradient is the sum over the places.  Rule 3 hands the gradients
-    of the children, in the order of `children`, to `gather`, which names and adds them:
-
-    >>> from minigrad import Linear
-    >>> class Residual(Container):
-    ...     def __init__(self, inner):
-    ...         self.inner = inner
-    ...     def children(self):
-    ...         return [("inner", self.inner)]
-    ...     def forward(self, z):
-    ...         z_next, cache = self.inner.forward(z)
-    ...         return z + z_next, cache
-    ...     def backward(self, delta, cache):
-    ...         return delta + self.inner.backward(delta, cache)
-    ...     def parameter_gradients(self, delta, cache):
-    ...         return self.gather([self.inner.parameter_gradients(delta, cache)])
-    >>> list(Residual(Linear(3, 3)).parameters())
-    ['inner.weight', 'inner.bias']
-    """
-
-    @property
-    def complex_safe(self) -> bool:  # type: ignore[override]
-        """As all of its children are."""
-        return all(child.complex_safe for _, child in self.children())
-
-    @property
-    def rows_independent(self) -> bool:  # type: ignore[override]
-        """As they are in all of its children."""
-        return all(child.rows_independent for _, child in self.children())
-
-    def children(self) -> Sequence[tuple[str, Layer]]:
-        """(name, layer) for each layer inside, in order."""
-        raise NotImplementedError(f"{type(self).__name__} lacks children(self) -> [(name, layer), ...]")
-
-    def parameters(self) -> dict[str, Array]:
-        named: dict[str, Array] = {}
-        seen = set()
-        for child_name, child in self.children():
-            for name, array in child.parameters().items():
-                if id(array) not in seen:
-                    seen.add(id(array))
-                    named[f"{child_name}.{name}"] = array
-        return named
-
-    def parameter_places(self) -> list[tuple[str, Layer, str]]:
-        return [
-            (f"{child_name}.{name}", owner, attribute)
-            for child_name, child in self.children()
-            for name, owner, attribute in child.parameter_places()
-        ]
-
-    def gather(self, gradients: Sequence[Gradients], arrays: Sequence[dict[str, Array]] | None = None) -> Gradients:
-        """The gradients of this container's parameters, from those of its children in the order of `children`.
-
-        `arrays`, the parameters of each child, saves looking them up again.
-        """
-        if arrays is None:
-            arrays = [child.parameters() for _, child in self.children()]
-        total: Gradients = {}
-        first_places: dict[int, str] = {}
-        for (child_name, child), of_child, own in zip(self.children(), gradients, arrays, strict=True):
-            if not (own or of_child):
-                continue
-            try:
-                require_gradients(child, own, of_child)
-            except Exception as error:
-                self.add_place(error, child_name)
-                raise
-            for name, array in own.items():
-                first = first_places.setdefault(id(array), f"{child_name}.{name}")
-                total[first] = total[first] + of_child[name] if first in total else of_child[name]
-        return total
-
-    def outline(self) -> str:
-        """The kinds of its children in one line."""
-        return f"{type(self).__name__}({', '.join(type(child).__name__ for _, child in self.children())})"
-
-    def add_place(self, error: Exception, place: int | str) -> None:
-        """Note on `error` in which layer it arose."""
-        error.add_note(f"in layer {place} of {self.outline()}")
-
-    def __repr__(self) -> str:
-        lines = "".join("\n" + f"{name}: {child!r}" for name, child in self.children()).replace("\n", "\n  ")
-        return f"{type(self).__name__}({lines}\n)" if lines else f"{type(self).__name__}()"
 
 
 class Sequential(Container):
@@ -124,15 +35,7 @@ class Sequential(Container):
     """
 
     def __init__(self, *layers: Layer) -> None:
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                if isinstance(layer, type) and issubclass(layer, Layer):
-                    fix = f"make one, {layer.__name__}(...)"
-                elif isinstance(layer, list | tuple):
-                    fix = "unpack it, Sequential(*layers)"
-                else:
-                    fix = "a function becomes a layer as a subclass of Layer or Elementwise"
-                raise TypeError(f"Sequential expects layers, got {kind(layer)} as layer {i}: {fix}")
+        require_layers(Sequential, layers)
         self._layers = layers
         self._children = tuple((str(i), layer) for i, layer in enumerate(layers))
 
@@ -232,3 +135,29 @@ class Sequential(Container):
     def __getitem__(self, place: slice) -> Sequential: ...
     def __getitem__(self, place: int | slice) -> Layer | Sequential:
         return Sequential(*self._layers[place]) if isinstance(place, slice) else self._layers[place]
+
+    def with_inserted(self, place: int, layer: Layer) -> Sequential:
+        """Another stack of the same layers, with `layer` below what stands at `place`; this one is unchanged."""
+        if not -len(self) <= place <= len(self):
+            raise self._no_place(place)
+        layers = list(self._layers)
+        layers.insert(place, layer)
+        return Sequential(*layers)
+
+    def with_removed(self, place: int) -> Sequential:
+        """Another stack of the same layers, without that at `place`; this one is unchanged."""
+        place = self._place(place)
+        return Sequential(*self._layers[:place], *self._layers[place + 1 :])
+
+    def with_replaced(self, place: int, layer: Layer) -> Sequential:
+        """Another stack of the same layers, with `layer` for that at `place`; this one is unchanged."""
+        place = self._place(place)
+        return Sequential(*self._layers[:place], layer, *self._layers[place + 1 :])
+
+    def _place(self, place: int) -> int:
+        if not -len(self) <= place < len(self):
+            raise self._no_place(place)
+        return place % len(self)
+
+    def _no_place(self, place: int) -> IndexError:
+        return IndexError(f"{self.outline()} has {len(self)} layers, and no place {place}: count from 0")

@@ -1,4 +1,4 @@
-"""Losses: layers that take a target, and end a stack with a number to make small."""
+"""Classification: negative log-likelihoods of class labels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import (
-    require_binary_labels,
-    require_delta,
-    require_floating,
-    require_labels,
-    require_weights,
-)
+from minigrad.checks import require_delta, require_floating
 from minigrad.kernels import log_sigmoid, sigmoid
-from minigrad.layer import Layer
+from minigrad.losses.base import Loss
+from minigrad.losses.targets import require_binary_labels, require_labels, require_weights
 from minigrad.typing import Array, Delta
 
-REDUCTIONS = ("mean", "sum", "none")
 
-
-class LikelihoodLoss(Layer):
+class LikelihoodLoss(Loss):
     """One term for each observation, weighted and reduced.
 
     Term n has the weight w_n = `class_weights[target_n]` * `weights[n]`, 1 where they are not given.  `reduction`:
@@ -31,12 +24,8 @@ class LikelihoodLoss(Layer):
         "none"   w_n term_n, of shape (N,)
     """
 
-    rows_independent = False  # the mean divides each row's part by the weight of all
-
     def __init__(self, reduction: str = "mean", class_weights: Sequence[float] | Array | None = None) -> None:
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"{type(self).__name__} expects reduction in {REDUCTIONS}, got {reduction!r}")
-        self.reduction = reduction
+        super().__init__(reduction)
         self.class_weights: Array | None = None
         if class_weights is not None:
             shape = (np.size(class_weights),)

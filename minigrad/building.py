@@ -1,0 +1,47 @@
+"""build: the widths that were left out, from the shape of the input."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minigrad.checks import kind, label, require_layer
+from minigrad.containers import Sequential
+from minigrad.layer import Layer
+from minigrad.losses import Loss
+
+Model = TypeVar("Model", bound=Layer)
+
+
+def build(model: Model, shape: Any) -> Model:
+    """The same model, whose layers now have their arrays: one row of zeros is run through it, at inference.
+
+    `shape` is that of one row of the input, without the batch; a tuple of such shapes where the model takes several
+    arrays; or a batch, where its numbers matter, as indices do.  A loss on top is left out.
+
+    >>> from minigrad import Linear, Sequential, Tanh
+    >>> build(Sequential(Linear(None, 5), Tanh(), Linear(None, 2)), (3,))
+    Sequential(
+      0: Linear(3 -> 5)
+      1: Tanh()
+      2: Linear(5 -> 2)
+    )
+    """
+    require_layer(build, model)
+    below = model[:-1] if isinstance(model, Sequential) and len(model) and isinstance(model[-1], Loss) else model
+    with np.errstate(all="ignore"):  # zeros need not be in the domain of every layer
+        below(_batch(shape))
+    return model
+
+
+def _batch(shape: Any) -> Any:
+    if isinstance(shape, np.ndarray):
+        return shape
+    if isinstance(shape, tuple) and all(isinstance(size, int | np.integer) for size in shape):
+        return np.zeros((1, *shape))
+    if isinstance(shape, tuple):
+        return tuple(_batch(part) for part in shape)
+    raise TypeError(
+        f"{label(build)} expects the shape of one row, such as (784,) or (1, 28, 28), or a batch, got {kind(shape)}"
+    )

@@ -1,0 +1,61 @@
+"""Reuse: one layer several times, and a layer that is not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.checks import require_count, require_layers
+from minigrad.containers.base import Container
+from minigrad.containers.sequential import Sequential
+from minigrad.layer import Layer
+from minigrad.typing import Array, Delta, Gradients
+
+
+class Repeat(Sequential):
+    """f(f(...f(z))), `times` times over with one set of weights, whose gradient is the sum over the times."""
+
+    def __init__(self, layer: Layer, times: int) -> None:
+        require_layers(Repeat, (layer,))
+        super().__init__(*[layer] * require_count(Repeat, "times", times))
+
+    def __repr__(self) -> str:
+        return f"Repeat({len(self)} x {self.layers[0]!r})"
+
+
+class Frozen(Container):
+    """A layer that is not trained: deltas flow through it, rule 3 is skipped, and what stands below does not notice.
+
+    Its parameters are state: saved and cast with the others, but no optimiser sees them.
+    """
+
+    def __init__(self, inner: Layer) -> None:
+        require_layers(Frozen, (inner,))
+        self.inner = inner
+
+    def children(self) -> Sequence[tuple[str, Layer]]:
+        return (("inner", self.inner),)
+
+    def parameters(self) -> dict[str, Array]:
+        return {}
+
+    def parameter_places(self) -> list[tuple[str, Layer, str]]:
+        return []
+
+    def state(self) -> dict[str, Any]:
+        return super().parameters() | super().state()
+
+    def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        with self.within("inner"):
+            return self.inner.forward(z, *arguments, **options)
+
+    def backward(self, delta: Delta, cache: Any) -> Any:
+        with self.within("inner"):
+            return self.inner.backward(delta, cache)
+
+    def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
+        return {}
+
+    def __call__(self, z: Any, *arguments: Any, **options: Any) -> Any:
+        with self.within("inner"):
+            return self.inner(z, *arguments, **options)
