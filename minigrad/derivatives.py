@@ -10,10 +10,10 @@ import numpy as np
 from minigrad.checks import label, require_finite, require_layer, shape_of
 from minigrad.fusions import fused
 from minigrad.layer import Layer
-from minigrad.typing import Array, Gradients
+from minigrad.typing import Gradients, Input
 
 
-def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) -> tuple[Any, Gradients]:
+def value_and_gradients(cost: Layer, x: Input, *arguments: Any, **options: Any) -> tuple[Any, Gradients]:
     """The cost of a batch and its derivatives with respect to the parameters: (C, {name: dC/dparameter}).
 
         C = cost.forward(x, *arguments)[0],   the sweep starts at dC/dC = 1
@@ -43,7 +43,7 @@ def value_and_gradients(cost: Layer, x: Array, *arguments: Any, **options: Any) 
         raise RuntimeError(f"the fused form of {label(cost)} raised what its plain rules do not: {error!r}") from error
 
 
-def _sweep(cost: Layer, x: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
+def _sweep(cost: Layer, x: Input, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
     value, cache = cost.forward(x, *arguments, **options)
     if getattr(value, "shape", None) != () and not isinstance(value, float | int):
         raise ValueError(
@@ -55,9 +55,10 @@ def _sweep(cost: Layer, x: Array, arguments: tuple[Any, ...], options: dict[str,
     return value, cost.parameter_gradients(1.0, cache)
 
 
-def _origin(cost: Layer, x: Array) -> str:
+def _origin(cost: Layer, x: Input) -> str:
     """Where a cost that is not finite comes from."""
-    for name, array in {"x": x, **cost.parameters()}.items():
+    inputs = {f"x[{i}]": part for i, part in enumerate(x)} if type(x) is tuple else {"x": x}
+    for name, array in {**inputs, **cost.parameters()}.items():
         try:
             require_finite(cost, np.asarray(array), name)
         except ValueError as error:

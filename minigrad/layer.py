@@ -36,7 +36,7 @@ from minigrad.checks import (
     require_parameter,
     require_replacement,
 )
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.typing import Array, Delta, Gradients, Input
 
 
 class Layer:
@@ -53,11 +53,11 @@ class Layer:
 
     # The three rules.
 
-    def forward(self, z: Array, *arguments: Any, **options: Any) -> tuple[Array, Any]:
+    def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         """Rule 1: (z_next, cache).  A loss also takes a target after z."""
         raise NotImplementedError(f"{type(self).__name__} lacks rule 1: forward(self, z) -> (z_next, cache)")
 
-    def backward(self, delta: Delta, cache: Any) -> Array:
+    def backward(self, delta: Delta, cache: Any) -> Delta:
         """Rule 2: dC/dz, of the shape of z, from delta = dC/dz_next."""
         raise NotImplementedError(f"{type(self).__name__} lacks rule 2: backward(self, delta, cache) -> dC/dz")
 
@@ -72,7 +72,7 @@ class Layer:
 
     # What follows from them.
 
-    def __call__(self, z: Array, *arguments: Any, **options: Any) -> Array:
+    def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         """Inference: z_next alone, nothing kept."""
         result = self.forward(z, *arguments, **options)
         require_pair(self, result)

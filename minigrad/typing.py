@@ -7,8 +7,11 @@ import numpy as np
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """An array of a floating type: float32, float64, complex128, ..."""
 
+Input: TypeAlias = Any
+"""z: an array whose first axis is the batch; a tuple of them for a layer of several inputs."""
+
 Delta: TypeAlias = Any
-"""dC/dz_next: an array of the shape of the output, or a number where the output is one."""
+"""dC/dz_next: an array of the shape of the output, a number where that is one, a tuple where that is a tuple."""
 
 Gradients: TypeAlias = dict[str, Array]
 """{parameter name: derivative of the cost, of the parameter's shape}."""

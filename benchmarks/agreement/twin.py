@@ -52,7 +52,8 @@ def differences(pair: Pair, dtype: str, rng: np.random.Generator) -> dict[str, f
         for name, array in ours.parameters().items():
             of_theirs[name] = named[pair.names.get(name, name)]
             of_theirs[name].data = torch.tensor(array).reshape(of_theirs[name].shape)
-    z_next, cache = ours.forward(z if type(pair.z) is tuple else z[0], *arguments)
+    given: Any = z if type(pair.z) is tuple else z[0]
+    z_next, cache = ours.forward(given, *arguments)
     delta = np.asarray(rng.normal(size=np.shape(z_next)).astype(dtype))
     dz, gradients = ours.backpropagate(delta[()], cache)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.checks import require_gradients
 from minigrad.layer import Layer
-from minigrad.typing import Array, Gradients
+from minigrad.typing import Array, Gradients, Input
 
 
 class Container(Layer):
@@ -50,7 +50,7 @@ class Container(Layer):
         """(name, layer) for each layer inside, in order."""
         raise NotImplementedError(f"{type(self).__name__} lacks children(self) -> [(name, layer), ...]")
 
-    def __call__(self, z: Any, *arguments: Any, **options: Any) -> Any:
+    def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         """Inference: rule 1 of this container, with its children at inference."""
         twin = copy.deepcopy(self, {id(child): AtInference(child) for _, child in self.children()})
         return twin.forward(z, *arguments, **options)[0]
@@ -129,7 +129,7 @@ class AtInference(Layer):
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
-    def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, None]:
+    def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, None]:
         return self.layer(z, *arguments, **options), None
 
     def __repr__(self) -> str:

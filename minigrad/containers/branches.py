@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.checks import require_layers, require_pair, require_tuple
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.typing import Array, Delta, Gradients, Input
 
 
 class Parallel(Container):
@@ -25,7 +25,7 @@ class Parallel(Container):
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self._children
 
-    def forward(self, z: Any) -> tuple[Any, Any]:
+    def forward(self, z: Input) -> tuple[Any, Any]:
         require_tuple(self, z, len(self.layers))
         results = []
         for (place, layer), part in zip(self._children, z, strict=True):
@@ -45,7 +45,7 @@ class Parallel(Container):
         both = self._downwards("backpropagate", delta, caches)
         return tuple(dz for dz, _ in both), self.gather([gradients for _, gradients in both])
 
-    def __call__(self, z: Any) -> Any:
+    def __call__(self, z: Input) -> Any:
         require_tuple(self, z, len(self.layers))
         outputs = []
         for (place, layer), part in zip(self._children, z, strict=True):

@@ -8,7 +8,7 @@ from typing import Any, overload
 from minigrad.checks import explain_arguments, require_caches, require_layers, require_pair
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.typing import Delta, Gradients, Input
 
 
 class Sequential(Container):
@@ -47,7 +47,7 @@ class Sequential(Container):
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self._children
 
-    def forward(self, z: Array, *arguments: Any, **options: Any) -> tuple[Array, Any]:
+    def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         top = self._top(arguments, options)
         caches: list[Any] = []
         i = 0
@@ -62,7 +62,7 @@ class Sequential(Container):
             raise
         return z, tuple(caches)
 
-    def __call__(self, z: Array, *arguments: Any, **options: Any) -> Array:
+    def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         top = self._top(arguments, options)
         i = 0
         try:
@@ -109,7 +109,7 @@ class Sequential(Container):
             raise
         return delta, self.gather(gradients, arrays)
 
-    def _explain(self, error: Exception, i: int, z: Array, arguments: Any, options: Any) -> None:
+    def _explain(self, error: Exception, i: int, z: Input, arguments: Any, options: Any) -> None:
         """Note on `error`, raised going up through layer `i`, what that layer takes and where it stands."""
         on_top = i == len(self._layers) - 1
         explain_arguments(

@@ -125,7 +125,7 @@ def odd_shape(subject: Subject) -> Finding | None:
 
 def forgotten(layer: Layer) -> list[Finding]:
     """Layers and arrays that stand on an attribute, but are not trained."""
-    known = {id(array) for array in layer.parameters().values()}
+    known = {id(array) for array in (layer.parameters() | layer.state()).values()}
     children = [child for _, child in layer.children()] if isinstance(layer, Container) else []
     findings = [finding.at(name) for name, child in _children(layer) for finding in forgotten(child)]
     own_rule_3 = type(layer).parameter_gradients is not Layer.parameter_gradients

@@ -15,6 +15,7 @@ from minigrad.testing.compare import ALL_UP_TO, compare
 from minigrad.testing.comparison import Comparison
 from minigrad.testing.declarations import complex_unsafe, forgotten, odd_shape, wrong_names
 from minigrad.testing.failures import deliberate, finding_of, named, source_of
+from minigrad.testing.joined import with_one_output
 from minigrad.testing.precision import in_float32, overflow, single_inside, staircase
 from minigrad.testing.protocol import broken_laws, wrong_when_empty
 from minigrad.testing.report import Diagnosis, Finding, Float32
@@ -36,7 +37,8 @@ class Examination:
     def __init__(
         self, layer: Layer, z: Any, arguments: tuple[Any, ...], rng: np.random.Generator, watch: Watch, all_cases: bool
     ) -> None:
-        self.layer, self.z, self.arguments, self.rng, self.watch = layer, z, arguments, rng, watch
+        self.layer = with_one_output(layer, z, arguments, watch)
+        self.z, self.arguments, self.rng, self.watch = z, arguments, rng, watch
         self.all_cases = all_cases
         self.findings: list[Finding] = []
         self.comparisons: list[Comparison] = []

@@ -1,0 +1,5 @@
+"""All layers that are compared, family by family."""
+
+from benchmarks.agreement.twin import Twin
+
+TWINS: list[Twin] = []
