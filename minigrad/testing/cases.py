@@ -111,26 +111,39 @@ def find_input(
     with suppress(Exception):
         layer = clone(layer)  # trying it must not draw from its generator
     with watching(5.0) if watch is None else nullcontext(watch) as guard:
-        for shape in _shapes(layer):
-            z = rng.normal(size=shape)
-            for numbers in (z, np.abs(z) + 0.1, 0.5 + 0.4 * np.tanh(z)):
-                for arguments in [given] if given else _arguments(layer, numbers, rng):
-                    problem = _taken(layer, numbers, arguments, guard)
-                    if problem is None:
-                        return numbers, arguments
-                    first = first or problem
+        for z in _inputs(layer, rng):
+            for arguments in [given] if given else _arguments(layer, z, rng):
+                problem = _taken(layer, z, arguments, guard)
+                if problem is None:
+                    return z, arguments
+                first = first or problem
     raise ValueError(
         f"no input was found that {label(layer)} takes: pass one, check_layer(layer, z). "
         f"For z of shape {next(_shapes(layer))} it raised {type(first).__name__}: {first}"
     )
 
 
-def _taken(layer: Layer, z: Array, arguments: tuple[Any, ...], watch: Watch) -> Exception | None:
+def _inputs(layer: Layer, rng: np.random.Generator) -> Iterator[Any]:
+    """What z may be: an array of numbers of any sign, positive, or between 0 and 1; several arrays; indices."""
+    for shape in _shapes(layer):
+        z = rng.normal(size=shape)
+        yield from (z, np.abs(z) + 0.1, 0.5 + 0.4 * np.tanh(z))
+    for shape in _shapes(layer):
+        for count in (2, 3):
+            yield tuple(np.abs(rng.normal(size=shape)) + 0.1 for _ in range(count))
+    for widths in product(_widths(layer), repeat=2):
+        yield tuple(rng.normal(size=(5, width)) for width in widths)
+    for width in _widths(layer):
+        yield rng.integers(0, width, (5, 4))
+
+
+def _taken(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Watch) -> Exception | None:
     """None where rule 1 takes this input, else why not.  What hangs, the examination will say."""
     try:
         with np.errstate(all="ignore"):
             result = watch.call(layer.forward, z, *arguments)
-            if type(result) is tuple and len(result) == 2 and not np.isfinite(result[0]).all():
+            outputs = result[0] if type(result) is tuple and len(result) == 2 else ()
+            if not all(np.isfinite(part).all() for part in (outputs if type(outputs) is tuple else (outputs,))):
                 return ValueError("the output is not finite")
     except Exception as error:
         return error
@@ -139,14 +152,19 @@ def _taken(layer: Layer, z: Array, arguments: tuple[Any, ...], watch: Watch) -> 
     return None
 
 
-def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
-    """Shapes that its input may have: the widths are those of its parameters and of its whole-numbered attributes."""
+def _widths(layer: Layer) -> list[int]:
+    """What its axes may count: the widths of its parameters and its whole-numbered attributes, then the usual."""
     attributes = [value for value in vars(layer).values() if type(value) is int and 0 < value <= 64]
-    held = [value for value in vars(layer).values() if isinstance(value, Layer)]
     of_parameters: list[int] = []
     with suppress(Exception):  # what is wrong with the parameters, the examination will say
         of_parameters = [size for array in layer.parameters().values() for size in reversed(array.shape)]
-    widths = dict.fromkeys([*of_parameters, *attributes, 3, 4, 6, 1, 2])
+    return list(dict.fromkeys([*of_parameters, *attributes, 3, 4, 6, 1, 2]))
+
+
+def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
+    """Shapes that its input may have."""
+    held = [value for value in vars(layer).values() if isinstance(value, Layer)]
+    widths = _widths(layer)
     for width in widths:
         yield 5, width
     for width in widths:
@@ -156,8 +174,9 @@ def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
         yield from _shapes(layer_inside)
 
 
-def _arguments(layer: Layer, z: Array, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+def _arguments(layer: Layer, z: Any, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     """What rule 1 may take after z: nothing, or a target of one of the usual kinds."""
+    z = z[0] if type(z) is tuple else z
     try:
         parameters = list(inspect.signature(layer.forward).parameters.values())[1:]
         count = sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
