@@ -236,3 +236,20 @@ def require_axis(who: object, axis: Any) -> int:
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis == 0:
         raise ValueError(f"{label(who)} expects axis to be an integer other than 0, the batch, got {axis!r}")
     return int(axis)
+
+
+def axis_of(who: object, z: Array, axis: int) -> int:
+    """`axis` of z, counted from 0; not the batch (ValueError)."""
+    if not -z.ndim < axis < z.ndim:
+        raise ValueError(f"{label(who)} expects z with an axis {axis} beside the batch, got shape {z.shape}")
+    return axis % z.ndim
+
+
+def require_number(who: object, name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """`value` as a finite real number, of `least` or more and above `above` (TypeError, ValueError)."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise TypeError(f"{label(who)} expects {name} to be a number, got {kind(value)}")
+    if not (math.isfinite(value) and value >= least and value > above):
+        limit = f" of {least:g} or more" if least > -math.inf else f" above {above:g}" if above > -math.inf else ""
+        raise ValueError(f"{label(who)} expects {name} to be a finite number{limit}, got {value!r}")
+    return float(value)

@@ -99,7 +99,12 @@ class OneArray(Container):
 
 
 class OfIndices(Container):
-    """A layer of integers, as one of floating numbers that do not matter; the indices come after z."""
+    """A layer of integers, as one of floating numbers that do not matter; the indices come after z.
+
+    The law of independent rows cannot cut these with z.
+    """
+
+    rows_independent = False  # type: ignore[assignment]
 
     def __init__(self, inner: Layer) -> None:
         self.inner = inner

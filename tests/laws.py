@@ -193,6 +193,9 @@ ANY_PRECISION = {
     shapes_and_names_agree,
 }
 
+# Its numeric derivatives take as long as all others together.
+SLOW = {rules_2_and_3_are_the_derivatives}
+
 LAWS: list[Callable[[Example], None]] = [
     rules_2_and_3_are_the_derivatives,
     complex_steps_agree_with_rules_2_and_3,

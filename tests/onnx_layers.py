@@ -203,6 +203,7 @@ def pool(attributes, inputs):
         layer: mg.Layer = (mg.MaxPool1d, mg.MaxPool2d)[n - 1](tuple(kernel), dilation=dilation, **options)
     else:
         without(dilation != (1,) * n, "dilated averages")
+        without(symmetric and any(2 * p > k for p, k in zip(pads, kernel * 2, strict=True)), "windows of padding alone")
         layer = (mg.AvgPool1d, mg.AvgPool2d)[n - 1](tuple(kernel), count_include_pad=counted, **options)
     return layer(z if symmetric else padded(z, pads, -np.inf if maximum else 0.0))
 

@@ -15,6 +15,7 @@ from benchmarks.agreement.twin import TOLERANCE, Twin, differences
 DRAWS = 30
 
 
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, about its own arguments
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 def test_values_and_gradients_equal_pytorchs(twin: Twin, dtype: str):

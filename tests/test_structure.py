@@ -19,6 +19,7 @@ ROOMS = [
     "layer",
     "containers",
     "kernels",
+    "softmax_kernels",
     "initializers",
     "layers",
     "losses",

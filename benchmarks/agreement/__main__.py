@@ -1,9 +1,9 @@
 """Values and gradients of every layer beside PyTorch's, at random shapes, options and numbers.
 
-    python -m benchmarks.agreement                  200 draws of each layer, in float64 and float32
-    python -m benchmarks.agreement Conv2d GRU       those whose name begins so
-    python -m benchmarks.agreement --save           all, and write docs/agreement.md
-    python -m benchmarks.agreement --smoke          two draws of each
+python -m benchmarks.agreement                  200 draws of each layer, in float64 and float32
+python -m benchmarks.agreement Conv2d GRU       those whose name begins so
+python -m benchmarks.agreement --save           all, and write docs/agreement.md
+python -m benchmarks.agreement --smoke          two draws of each
 """
 
 import argparse
@@ -65,10 +65,14 @@ def document(lines: list[str], rounds: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch"))
     return f"""# Agreement with PyTorch
 
-Values and gradients of every layer that PyTorch has too, beside PyTorch's: the largest difference of {rounds} random draws of
-shapes, options, parameters and numbers, relative to the largest entry of PyTorch's array, and the array it was found in.
-Compared are the output, and with a random delta the gradient of every input and every parameter. In float64 the test suite
-asks for {TOLERANCE["float64"]:g}, in float32 for {TOLERANCE["float32"]:g}.
+Values and gradients of every layer that PyTorch has too, beside PyTorch's: the largest difference of {rounds} random
+draws of shapes, options, parameters and numbers, relative to the largest entry of PyTorch's array, and the array it was
+found in. Compared are the output, and with a random delta the gradient of every input and every parameter. In float64
+the test suite asks for {TOLERANCE["float64"]:g}, in float32 for {TOLERANCE["float32"]:g}.
+
+The draws keep away from where one of the two loses its digits, so that what is left to see is agreement: sums that
+cancel, as the gradients of a group of two numbers under GroupNorm; tails of GELU and saturated sigmoids, where PyTorch
+subtracts numbers that are nearly equal. There the tests hold minigrad to extended precision instead.
 
     python -m benchmarks.agreement --save
 

@@ -17,7 +17,8 @@ class Container(Layer):
 
     A parameter is named after its place: "inner.weight" is the weight of child "inner".  An array that stands in
     several places has the name of the first, and its gradient is the sum over the places.  Rule 3 hands the gradients
-    of the children, in the order of `children`, to `gather`, which names and adds them:
+    of the children, in the order of `children`, to `gather`, which names and adds them.  A container may have arrays of
+    its own besides, in `parameter_names`.
 
     >>> from minigrad import Linear
     >>> class Residual(Container):
@@ -52,12 +53,12 @@ class Container(Layer):
 
     def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         """Inference: rule 1 of this container, with its children at inference."""
-        twin = copy.deepcopy(self, {id(child): AtInference(child) for _, child in self.children()})
+        twin = copy.deepcopy(self, {id(child): _AtInference(child) for _, child in self.children()})
         return twin.forward(z, *arguments, **options)[0]
 
     def parameters(self) -> dict[str, Array]:
-        named: dict[str, Array] = {}
-        seen = set()
+        named = super().parameters()
+        seen = {id(array) for array in named.values()}
         for child_name, child in self.children():
             for name, array in child.parameters().items():
                 if id(array) not in seen:
@@ -66,14 +67,14 @@ class Container(Layer):
         return named
 
     def parameter_places(self) -> list[tuple[str, Layer, str]]:
-        return [
+        return super().parameter_places() + [
             (f"{child_name}.{name}", owner, attribute)
             for child_name, child in self.children()
             for name, owner, attribute in child.parameter_places()
         ]
 
     def state(self) -> dict[str, Any]:
-        return {
+        return super().state() | {
             f"{child_name}.{name}": value
             for child_name, child in self.children()
             for name, value in child.state().items()
@@ -123,14 +124,17 @@ class Container(Layer):
         return f"{type(self).__name__}({lines}\n)" if lines else f"{type(self).__name__}()"
 
 
-class AtInference(Layer):
-    """Stands in for a layer in a container at inference: its rule 1 is what `layer(z)` gives."""
+class _AtInference:
+    """Stands in for a layer in a container at inference: its rule 1 is what `layer(z)` gives, and it has no other."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
     def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, None]:
         return self.layer(z, *arguments, **options), None
+
+    def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
+        return self.layer(z, *arguments, **options)
 
     def __repr__(self) -> str:
         return repr(self.layer)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import label, require_axis, require_count, require_delta, require_floating, require_tuple
+from minigrad.checks import axis_of, require_axis, require_count, require_delta, require_floating, require_tuple
 from minigrad.layer import Layer
 from minigrad.typing import Array, Delta
 
@@ -47,7 +47,7 @@ class Concatenate(Layer):
 
     def forward(self, z: Any) -> tuple[Array, Any]:
         _require_arrays(self, z)
-        axis = _axis_of(self, z[0], self.axis)
+        axis = axis_of(self, z[0], self.axis)
         for i, part in enumerate(z):
             if part.ndim != z[0].ndim or _without(part.shape, axis) != _without(z[0].shape, axis):
                 raise ValueError(
@@ -80,7 +80,7 @@ class Split(Layer):
 
     def forward(self, z: Array) -> tuple[Any, Any]:
         require_floating(self, z)
-        axis = _axis_of(self, z, self.axis)
+        axis = axis_of(self, z, self.axis)
         size = z.shape[axis]
         if size % self.parts:
             fits = ", ".join(str(i) for i in range(2, size + 1) if size % i == 0) or "1 alone"
@@ -106,13 +106,6 @@ def _require_arrays(layer: Layer, z: Any) -> None:
     require_tuple(layer, z, None)
     for i, part in enumerate(z):
         require_floating(layer, part, f"z[{i}]")
-
-
-def _axis_of(layer: Layer, z: Array, axis: int) -> int:
-    """`axis` counted from 0, and not the batch."""
-    if not -z.ndim < axis < z.ndim:
-        raise ValueError(f"{label(layer)} expects z with an axis {axis} beside the batch, got shape {z.shape}")
-    return axis % z.ndim
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

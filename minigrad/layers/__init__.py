@@ -1,7 +1,83 @@
 """The rules of each layer, by family."""
 
-from minigrad.layers.activations import Elementwise, LogSigmoid, ReLU, Sigmoid, Tanh
+from minigrad.layers.activations import Elementwise, Identity, LogSigmoid, ReLU, Sigmoid, Tanh
+from minigrad.layers.attention import ScaledDotProductAttention
+from minigrad.layers.batch_normalization import BatchNorm1d, BatchNorm2d
+from minigrad.layers.bilinear import Bilinear
+from minigrad.layers.convolution import Conv1d, Conv2d, ConvTranspose2d
+from minigrad.layers.dropout import Dropout
+from minigrad.layers.embedding import Embedding, LearnedPositionalEncoding, PositionalEncoding
+from minigrad.layers.features import RBF, Polynomial
+from minigrad.layers.global_pooling import GlobalAveragePool, GlobalMaxPool
+from minigrad.layers.lazy import LazyLayer
 from minigrad.layers.linear import Linear
+from minigrad.layers.multi_head import MultiHeadAttention
+from minigrad.layers.normalization import GroupNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from minigrad.layers.rectifiers import ELU, SELU, HardSigmoid, Hardtanh, LeakyReLU, PReLU
+from minigrad.layers.recurrent import GRU, LSTM, RNN
+from minigrad.layers.scaling import Bias, Scale
+from minigrad.layers.smooth_activations import GELU, Mish, SiLU, Softplus, Softsign
 from minigrad.layers.softmax import LogSoftmax, Softmax
+from minigrad.layers.structure import Flatten, Pad, Reshape, Slice, Transpose
+from minigrad.layers.transformer import transformer_encoder_block
 
-__all__ = ["Elementwise", "Linear", "LogSigmoid", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = [
+    "ELU",
+    "GELU",
+    "GRU",
+    "LSTM",
+    "RBF",
+    "RNN",
+    "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bias",
+    "Bilinear",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Elementwise",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GroupNorm",
+    "HardSigmoid",
+    "Hardtanh",
+    "Identity",
+    "LayerNorm",
+    "LazyLayer",
+    "LeakyReLU",
+    "LearnedPositionalEncoding",
+    "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
+    "Mish",
+    "MultiHeadAttention",
+    "PReLU",
+    "Pad",
+    "Polynomial",
+    "PositionalEncoding",
+    "RMSNorm",
+    "ReLU",
+    "Reshape",
+    "Scale",
+    "ScaledDotProductAttention",
+    "SiLU",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+    "Transpose",
+    "transformer_encoder_block",
+]

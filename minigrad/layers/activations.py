@@ -1,11 +1,15 @@
-"""Activations: one function applied to every entry."""
+"""Activations: one function applied to every entry.
+
+Here are their base and the classic ones; those made of straight pieces or with a kink stand in rectifiers.py, those
+that are smooth everywhere in smooth_activations.py.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minigrad.checks import require_delta, require_floating
-from minigrad.kernels import log_sigmoid, sigmoid
+from minigrad.kernels import log_sigmoid, positive_part, sigmoid
 from minigrad.layer import Layer
 from minigrad.typing import Array
 
@@ -44,6 +48,21 @@ class Elementwise(Layer):
         return delta * self.df(kept)
 
 
+class Identity(Layer):
+    """z itself: the branch that leaves its input as it is, or a place held free.
+
+    dz = delta
+    """
+
+    def forward(self, z: Array) -> tuple[Array, tuple[int, ...]]:
+        require_floating(self, z)
+        return z, z.shape
+
+    def backward(self, delta: Array, shape: tuple[int, ...]) -> Array:
+        require_delta(self, delta, shape)
+        return delta
+
+
 class Sigmoid(Elementwise):
     """1 / (1 + e^-z) = P(t = 1) of the Bernoulli distribution with logit z; derivative y (1 - y) at output y."""
 
@@ -78,7 +97,7 @@ class ReLU(Elementwise):
     """max(z, 0); derivative 1 where z > 0, else 0 (at the kink z = 0 too, as in PyTorch)."""
 
     def f(self, z: Array) -> Array:
-        return np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0)
+        return positive_part(z)
 
     def df(self, y: Array) -> Array:
         return (y.real > 0).astype(y.real.dtype)

@@ -25,6 +25,7 @@ class LazyLayer(Layer):
     """
 
     _make: Make | None = None
+    _initializers: tuple[Initializer | None, ...] = ()  # those that the caller gave, kept until the arrays are made
 
     def start(self, width: Any, rng: Seed, dtype: Any) -> None:
         """Create the arrays from `rng`, of `dtype`; where `width` is None, with the first batch."""
@@ -36,7 +37,7 @@ class LazyLayer(Layer):
         """The width of the input is known: create the arrays, unless they are there."""
         if self._make is not None:
             self.create(width, self._make)
-            self._make = None
+            self._make, self._initializers = None, ()
 
     def create(self, width: Any, make: Make) -> None:
         """Make the arrays: self.weight = make(uniform(0.1), (out, width))."""

@@ -54,7 +54,6 @@ class Linear(LazyLayer):
         for_weight, for_bias = self._initializers
         self.weight = make(for_weight or default, (self.out_features, width))
         self.bias = make(for_bias or default, (self.out_features,)) if "bias" in self.parameter_names else None
-        self._initializers = (None, None)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         self._require_input(z)

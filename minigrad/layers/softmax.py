@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minigrad.checks import require_delta, require_floating
-from minigrad.kernels import log_softmax, softmax
 from minigrad.layer import Layer
+from minigrad.softmax_kernels import log_softmax, log_softmax_backward, softmax
 from minigrad.typing import Array
 
 
@@ -25,7 +23,7 @@ class LogSoftmax(Layer):
 
     def backward(self, delta: Array, log_p: Array) -> Array:
         require_delta(self, delta, log_p.shape)
-        return delta - np.exp(log_p) * np.add.reduce(delta, axis=-1, keepdims=True)
+        return log_softmax_backward(delta, log_p)
 
 
 class Softmax(Layer):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from minigrad.layer import Layer
+from minigrad.losses.targets import require_weights
+from minigrad.typing import Array
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -10,15 +16,65 @@ REDUCTIONS = ("mean", "sum", "none")
 class Loss(Layer):
     """A layer on top of a stack: forward(z, target) gives one number to make small, or one for each term.
 
-    `reduction` says which: "mean" of the terms, their "sum", or "none", the terms themselves.
+    `reduction` says which, of terms l of any shape (N, ...) and weights w of 1 where none are given:
+
+        "mean"   sum w l / sum w       (ValueError where the weights sum to 0, as for an empty batch)
+        "sum"    sum w l
+        "none"   w l, of the shape of l
+
+    `weights` after the target weigh the observations, (N,), or every term, of the shape of l.  A weight of 0 takes its
+    term out, also where that is infinite.
     """
 
     rows_independent = False  # the mean divides each row's part by what all rows count together
+    reductions: tuple[str, ...] = REDUCTIONS
 
     def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"{type(self).__name__} expects reduction in {REDUCTIONS}, got {reduction!r}")
+        if reduction not in self.reductions:
+            raise ValueError(f"{type(self).__name__} expects reduction in {self.reductions}, got {reduction!r}")
         self.reduction = reduction
+
+    def scale(self, terms: Array, weights: Any, own: Array | None = None, counted: Array | None = None) -> Any:
+        """The derivative of the loss by each of `terms`, whose numbers do not matter: one for all, or an array.
+
+        `own` are weights that the loss itself gives to its terms.  `counted` are weights that stand in the terms
+        already, but not in the sum of weights that the mean divides by.
+        """
+        mean = self.reduction == "mean"
+        if weights is None and own is None and not (mean and counted is not None):
+            if mean and not terms.size:
+                raise self._no_weight("the batch is empty")
+            return 1 / terms.size if mean else 1.0
+        w = np.ones(terms.shape) if own is None else own
+        if weights is not None:
+            w = w * self._of_terms(weights, terms.shape)
+        if mean:
+            w = w / w.max(initial=0.0) if w.any() else w  # so that the sum cannot overflow
+            total = w.sum() if counted is None else (w * counted).sum()
+            if total == 0:
+                raise self._no_weight("all weights are 0" if w.size else "the batch is empty")
+            w = w / total
+        return w.astype(terms.real.dtype)
+
+    def reduce(self, terms: Array, scale: Any) -> Any:
+        """The loss: one number, or, for reduction "none", weighted terms."""
+        if not isinstance(scale, np.ndarray):
+            return terms if self.reduction == "none" else np.add.reduce(terms, axis=None) * scale
+        # A weight of 0 takes its term out, also where it is infinite.
+        weighted = np.multiply(scale, terms, out=np.zeros_like(terms), where=scale != 0)
+        return weighted if self.reduction == "none" else np.add.reduce(weighted, axis=None)
+
+    def value_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the loss of terms of `shape`."""
+        return shape if self.reduction == "none" else ()
+
+    def _of_terms(self, weights: Any, shape: tuple[int, ...]) -> Array:
+        """`weights` of observations or terms, so that they broadcast to the shape of the terms."""
+        array = require_weights(self, weights, shape if np.ndim(weights) == len(shape) else shape[:1], "weights")
+        return array.reshape(array.shape + (1,) * (len(shape) - array.ndim))
+
+    def _no_weight(self, cause: str) -> ValueError:
+        return ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reduction})"

@@ -7,21 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_delta, require_floating
+from minigrad.checks import kind, require_delta, require_floating
 from minigrad.kernels import log_sigmoid, sigmoid
 from minigrad.losses.base import Loss
-from minigrad.losses.targets import require_binary_labels, require_labels, require_weights
+from minigrad.losses.targets import require_binary_labels, require_labels, require_target, require_weights
+from minigrad.softmax_kernels import cross_entropy
 from minigrad.typing import Array, Delta
 
 
 class LikelihoodLoss(Loss):
-    """One term for each observation, weighted and reduced.
+    """A loss of class labels, whose term n has the weight w_n = `class_weights[target_n]` * `weights[n]`.
 
-    Term n has the weight w_n = `class_weights[target_n]` * `weights[n]`, 1 where they are not given.  `reduction`:
-
-        "mean"   sum_n w_n term_n / sum_n w_n       (ValueError where the weights sum to 0, as for an empty batch)
-        "sum"    sum_n w_n term_n
-        "none"   w_n term_n, of shape (N,)
+    Both are 1 where they are not given, and the mean is sum_n w_n term_n / sum_n w_n.
     """
 
     def __init__(self, reduction: str = "mean", class_weights: Sequence[float] | Array | None = None) -> None:
@@ -31,38 +28,6 @@ class LikelihoodLoss(Loss):
             shape = (np.size(class_weights),)
             self.class_weights = require_weights(self, class_weights, shape, "class_weights").astype(float)
 
-    def reduce(self, terms: Array, labels: Array, weights: Any) -> tuple[Array, Any]:
-        """(the loss, its derivative with respect to each term)."""
-        mean = self.reduction == "mean"
-        if weights is None and self.class_weights is None:
-            if mean and not len(terms):
-                raise self._no_weight("the batch is empty")
-            scale = 1 / len(terms) if mean else 1.0
-            return (terms if self.reduction == "none" else np.add.reduce(terms) * scale), scale
-        w = self._weights(labels, weights)
-        if mean:
-            w = w / w.max(initial=0.0) if w.any() else w  # so that the sum cannot overflow
-            total = w.sum()
-            if total == 0:
-                raise self._no_weight("all weights are 0" if len(terms) else "the batch is empty")
-            w = w / total
-        w = w.astype(terms.real.dtype)
-        # A weight of 0 takes its row out, also where the term is infinite.
-        weighted = np.multiply(w, terms, out=np.zeros_like(terms), where=w != 0)
-        return (weighted if self.reduction == "none" else np.add.reduce(weighted)), w
-
-    def _weights(self, labels: Array, weights: Any) -> Array:
-        """The weight of each observation, in float64."""
-        w = np.ones(len(labels)) if self.class_weights is None else self.class_weights[labels]
-        return w if weights is None else w * require_weights(self, weights, labels.shape, "weights")
-
-    def _no_weight(self, cause: str) -> ValueError:
-        return ValueError(f"{self!r} expects a batch of some weight, but {cause}: reduction 'sum' gives 0 there")
-
-    def value_shape(self, n: int) -> tuple[int, ...]:
-        """The shape of the loss of n observations."""
-        return (n,) if self.reduction == "none" else ()
-
     def __repr__(self) -> str:
         weighted = "" if self.class_weights is None else ", class_weights"
         return f"{type(self).__name__}({self.reduction}{weighted})"
@@ -71,34 +36,170 @@ class LikelihoodLoss(Loss):
 class NLLLoss(LikelihoodLoss):
     """Negative log-likelihood of class labels: term n is -log_p[n, target_n].
 
-        log_p (N, K), target (N,) of integers 0 .. K - 1, weights (N,)  ->  a number, or (N,) for reduction "none"
+        log_p (N, ..., K), target (N, ...) of integers 0 .. K - 1  ->  a number, or (N, ...) for reduction "none"
         dlog_p  =  -delta w_n / sum w  at [n, target_n] for the mean, 0 elsewhere
 
     log_p must be log-probabilities: put LogSoftmax below.  On raw scores, or on the probabilities of Softmax, the
-    number is no likelihood.  TypeError, ValueError for targets that are not such labels.
+    number is no likelihood.  Classes stand on the last axis; in PyTorch, on axis 1.  A target of `ignore_index` counts
+    as a weight of 0.  TypeError, ValueError for targets that are not such labels; ValueError where a mean would be of
+    none, or all are ignored: PyTorch gives NaN.
     """
 
-    def forward(self, log_p: Array, target: Any, weights: Any = None) -> tuple[Array, Any]:
-        chosen = self.chosen(log_p, target)
-        value, scale = self.reduce(-log_p[chosen], chosen[1], weights)
-        return value, (log_p, chosen, scale)
+    def __init__(
+        self,
+        reduction: str = "mean",
+        class_weights: Sequence[float] | Array | None = None,
+        ignore_index: int = -100,
+    ) -> None:
+        super().__init__(reduction, class_weights)
+        if not isinstance(ignore_index, int | np.integer) or isinstance(ignore_index, bool):
+            raise ValueError(f"{type(self).__name__} expects ignore_index to be an integer, got {kind(ignore_index)}")
+        self.ignore_index = int(ignore_index)
+
+    def forward(self, log_p: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
+        self._require_scores(log_p, "log_p")
+        labels, own = self._labels(log_p, target)
+        chosen = (*np.ogrid[tuple(map(slice, labels.shape))], labels)
+        terms = -log_p[chosen]
+        scale = self.scale(terms, weights, own)
+        return self.reduce(terms, scale), (log_p, chosen, scale)
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         log_p, chosen, scale = cache
-        require_delta(self, delta, self.value_shape(len(log_p)))
+        require_delta(self, delta, self.value_shape(log_p.shape[:-1]))
         dlog_p = np.zeros_like(log_p, dtype=np.result_type(log_p, delta))
         dlog_p[chosen] = -delta * scale
         return dlog_p
 
-    def chosen(self, log_p: Array, target: Any) -> tuple[Array, Array]:
-        """The index of log_p[n, target_n] for every n, from labels that were looked at."""
-        require_floating(self, log_p, "log_p")
-        if log_p.ndim != 2 or not log_p.shape[1]:
-            raise ValueError(f"{self!r} expects log_p of shape (batch, classes), got {log_p.shape}")
-        n, classes = log_p.shape
+    def of_logits(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Array]:
+        """(the loss of log-softmax z, its derivative by z), without log-probabilities in between."""
+        self._require_scores(z, "z")
+        labels, own = self._labels(z, target)
+        scale = self.scale(z[..., 0], weights, own)
+        if z.ndim == 2:
+            terms, residual = cross_entropy(z, labels, scale)
+        else:
+            terms, residual = cross_entropy(z.reshape(-1, z.shape[-1]), labels.ravel(), _of_rows(scale))
+            terms, residual = terms.reshape(labels.shape), residual.reshape(z.shape)
+        return self.reduce(terms, scale), residual
+
+    def of_residual(self, delta: Delta, residual: Array) -> Array:
+        """Rule 2 of `of_logits`."""
+        require_delta(self, delta, self.value_shape(residual.shape[:-1]))
+        if type(delta) is float and delta == 1.0:
+            return residual  # the start of every sweep: a product by 1 would be one more pass over the data
+        return (delta[..., np.newaxis] if np.ndim(delta) else delta) * residual
+
+    def _labels(self, z: Array, target: Any) -> tuple[Array, Array | None]:
+        """Labels that were looked at, and the weights that the loss gives them, None for 1."""
+        labels, kept = self._kept_labels(z, target)
+        if self.class_weights is None:
+            return labels, kept
+        own = self.class_weights[labels]
+        return labels, own if kept is None else own * kept
+
+    def _kept_labels(self, z: Array, target: Any) -> tuple[Array, Array | None]:
+        """Labels that were looked at, and 0 for those that are ignored, with 1 for all others; None where none is."""
+        classes = z.shape[-1]
+        labels, all_are_classes = require_labels(self, target, z.shape[:-1], classes, self.ignore_index)
+        if all_are_classes and not 0 <= self.ignore_index < classes:
+            return labels, None
+        kept = labels != self.ignore_index
+        if self.reduction == "mean" and not kept.any():
+            raise self._no_weight(f"all targets are {self.ignore_index}, which is ignored")
+        return np.where(kept, labels, 0), kept.astype(float)
+
+    def _require_scores(self, z: Array, name: str) -> None:
+        require_floating(self, z, name)
+        if z.ndim < 2 or not z.shape[-1]:
+            raise ValueError(f"{self!r} expects {name} of shape (batch, classes), got {z.shape}")
+        classes = z.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
-            raise ValueError(f"{self!r} has {len(self.class_weights)} class weights, but log_p has {classes} classes")
-        return np.arange(n), require_labels(self, target, n, classes)
+            raise ValueError(f"{self!r} has {len(self.class_weights)} class weights, but {name} has {classes} classes")
+
+
+class CrossEntropyLoss(NLLLoss):
+    """Cross-entropy of raw scores: LogSoftmax and NLLLoss in one, and more kinds of targets.
+
+        z (N, ..., K), target (N, ...) of integers, or (N, ..., K) of probabilities  ->  a number, or (N, ...)
+        term n  =  -sum_k c_nk log p_nk,    p = softmax(z)
+        dz_n    =  (p_n sum_k c_nk - c_n) delta / sum w  for the mean
+
+    c_nk = class_weights_k q_nk for a target of probabilities q_n, and for a label t those of q_nk = [k = t].  Label
+    smoothing takes (1 - s) c_nk + class_weights_k s / K in place of c_nk, or of probabilities (1 - s) q_nk + s / K in
+    place of q_nk.  sum w counts, as in PyTorch, class_weights[t_n] weights_n for labels, but weights_n alone for
+    probabilities.
+
+    Classes stand on the last axis, as in LogSoftmax; in PyTorch, on axis 1: np.moveaxis(z, 1, -1).  Tiny terms and
+    derivatives are as accurate as large ones.  Probabilities need not sum to 1, which is not checked.  TypeError,
+    ValueError for other targets; ValueError where a mean would be of none, or all are ignored: PyTorch gives NaN.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        class_weights: Sequence[float] | Array | None = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction, class_weights, ignore_index)
+        if not isinstance(label_smoothing, int | float | np.number) or not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss expects label_smoothing from 0 to 1, got {label_smoothing!r}")
+        self.label_smoothing = float(label_smoothing)
+
+    def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Array]:
+        given = np.asarray(target)
+        if given.dtype.kind == "f" and given.ndim == np.ndim(z):
+            return self._of_probabilities(z, target, weights)
+        if self.label_smoothing:
+            return self._of_smoothed_labels(z, target, weights)
+        return self.of_logits(z, target, weights)
+
+    def backward(self, delta: Delta, residual: Array) -> Array:
+        return self.of_residual(delta, residual)
+
+    def _of_smoothed_labels(self, z: Array, target: Any, weights: Any) -> tuple[Any, Array]:
+        """As for labels, with sum_k c_nk in place of the weight of the label, and a part that is linear in z."""
+        self._require_scores(z, "z")
+        labels, kept = self._kept_labels(z, target)
+        counted = None if self.class_weights is None else self.class_weights[labels]
+        scale = self.scale(z[..., 0], weights, kept, counted)
+        rows, real = z.reshape(-1, z.shape[-1]), z.real.dtype
+        by_class = np.ones(z.shape[-1]) if self.class_weights is None else self.class_weights
+        even = (by_class * (self.label_smoothing / len(by_class))).astype(real)
+        sums = ((1 - self.label_smoothing) * by_class[labels.ravel()] + even.sum()).astype(real)
+        scales = np.broadcast_to(_of_rows(scale), sums.shape).astype(real)
+        chosen = np.arange(labels.size), labels.ravel()
+        terms, residual = cross_entropy(rows, chosen[1], scales * sums)
+        terms = sums * terms + (rows[chosen][:, np.newaxis] - rows) @ even
+        residual -= scales[:, np.newaxis] * even
+        residual[chosen] += scales * even.sum()
+        return self.reduce(terms.reshape(labels.shape), scale), residual.reshape(z.shape)
+
+    def _of_probabilities(self, z: Array, target: Any, weights: Any) -> tuple[Any, Array]:
+        """As for the label t of the largest c_nk, with sum_k c_nk as its weight, and a part that is linear in z."""
+        self._require_scores(z, "z")
+        q = require_target(self, target, z, 0.0, 1.0, fix="they are probabilities")
+        scale = self.scale(z[..., 0], weights)
+        rows, c = (array.reshape(-1, z.shape[-1]) for array in (z, q))
+        if self.label_smoothing:
+            c = (1 - self.label_smoothing) * c + self.label_smoothing / z.shape[-1]
+        if self.class_weights is not None:
+            c = c * self.class_weights.astype(c.dtype)
+        sums = np.add.reduce(c, axis=1)
+        scales = np.broadcast_to(_of_rows(scale), sums.shape).astype(c.dtype)
+        chosen = np.arange(len(c)), c.argmax(axis=1)
+        terms, residual = cross_entropy(rows, chosen[1], scales * sums)
+        others = c.copy()
+        others[chosen] = 0  # of a target that is a label after all, nothing is left, and its residual stays exact
+        terms = sums * terms + np.add.reduce((rows[chosen][:, np.newaxis] - rows) * others, axis=1)
+        residual -= scales[:, np.newaxis] * others
+        residual[chosen] += scales * np.add.reduce(others, axis=1)
+        return self.reduce(terms.reshape(z.shape[:-1]), scale), residual.reshape(z.shape)
+
+    def __repr__(self) -> str:
+        smoothing = f", label_smoothing={self.label_smoothing:g})" if self.label_smoothing else ")"
+        return super().__repr__()[:-1] + smoothing
 
 
 class BernoulliNLLLoss(LikelihoodLoss):
@@ -108,11 +209,11 @@ class BernoulliNLLLoss(LikelihoodLoss):
         term n   -t log y - (1 - t) log(1 - y)  =  -log sigmoid(s a),   s = +1 where t = 1, -1 where t = 0
         da       (y - t) w_n delta / sum w for the mean;  y - t = -s sigmoid(-s a), exact where y rounds to t
 
-    It takes the logit itself: no Sigmoid below.  PyTorch's name for it is BCEWithLogitsLoss.  TypeError, ValueError for
-    targets that are not such labels.
+    It takes the logit itself: no Sigmoid below.  PyTorch's name for it is BCEWithLogitsLoss, which also stands here,
+    for any shape and for targets between 0 and 1.  TypeError, ValueError for targets that are not such labels.
     """
 
-    def forward(self, logit: Array, target: Any, weights: Any = None) -> tuple[Array, Any]:
+    def forward(self, logit: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         require_floating(self, logit, "logit")
         if logit.ndim != 2 or logit.shape[1] != 1:
             raise ValueError(
@@ -121,14 +222,19 @@ class BernoulliNLLLoss(LikelihoodLoss):
             )
         if self.class_weights is not None and len(self.class_weights) != 2:
             raise ValueError(f"{self!r} expects 2 class weights, got {len(self.class_weights)}")
-        labels = require_binary_labels(self, target, len(logit))
+        labels = require_binary_labels(self, target, logit.shape[:1])
         sign = (2 * labels - 1).astype(logit.real.dtype)
         margin = sign * logit[:, 0]
-        value, scale = self.reduce(-log_sigmoid(margin), labels, weights)
-        return value, (sign, margin, scale)
+        scale = self.scale(margin, weights, None if self.class_weights is None else self.class_weights[labels])
+        return self.reduce(-log_sigmoid(margin), scale), (sign, margin, scale)
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         sign, margin, scale = cache
-        require_delta(self, delta, self.value_shape(len(sign)))
+        require_delta(self, delta, self.value_shape(sign.shape))
         da: Array = -sign * sigmoid(-margin) * delta * scale
         return da[:, np.newaxis]
+
+
+def _of_rows(scale: Any) -> Any:
+    """The scale of each row of the scores (N * ..., K)."""
+    return scale.ravel() if isinstance(scale, np.ndarray) else scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from minigrad.testing.examination import Examination
 from minigrad.testing.models import examine_model
 from minigrad.testing.report import Diagnosis, GradientContractError
 from minigrad.testing.subject import clone, copied
-from minigrad.testing.watch import watching
+from minigrad.testing.watch import TookTooLong, Watch, watching
 from minigrad.typing import Seed
 
 
@@ -62,9 +63,24 @@ def _diagnosed(
             z = generator.normal(size=z)
         require_real(who, z)
         z, arguments = _doubles(z), tuple(_doubles(argument) for argument in arguments)
+        layer = _created(layer, z, arguments, watch)
         if isinstance(layer, Container):
             return examine_model(layer, z, arguments, generator, watch, cases == "all")
         return Examination(layer, z, arguments, generator, watch, cases == "all").run()
+
+
+def _created(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Watch) -> Layer:
+    """`layer`, or where it waits for a batch to make its arrays, a copy that has seen z."""
+    try:
+        watch.call(layer.parameters)
+    except ValueError:
+        with suppress(Exception), np.errstate(all="ignore"):
+            twin = clone(layer)
+            watch.call(twin.forward, copied(z), *copied(arguments))
+            return twin
+    except (Exception, TookTooLong):
+        pass  # the examination will say so
+    return layer
 
 
 def require_real(who: object, z: Any) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from minigrad.checks import label
 from minigrad.layer import Layer
 from minigrad.layers import Linear, Tanh
+from minigrad.losses import MSELoss
 from minigrad.testing.cases import find_input
 
 
@@ -89,13 +90,16 @@ def load(package: str) -> ModuleType:
 
 
 def layers_of(package: str | ModuleType) -> Found:
-    """Every concrete layer class that is defined in a module or package, submodules included (ImportError)."""
+    """Every concrete layer class that is defined in a module or package, submodules included (ImportError).
+
+    A class named with an underscore that has subclasses is what these have in common, and no layer.
+    """
     module = load(package) if isinstance(package, str) else package
     found = Found({}, {})
     for part in _modules(module, found.broken):
         for value in vars(part).values():
             if isinstance(value, type) and issubclass(value, Layer) and value.__module__ == part.__name__:
-                if is_abstract(value):
+                if is_abstract(value) or (value.__name__.startswith("_") and value.__subclasses__()):
                     continue
                 found.classes[f"{part.__name__}.{value.__qualname__}"] = value
     return Found(dict(sorted(found.classes.items())), found.broken)
@@ -212,6 +216,7 @@ def _is_stub(method: Any) -> bool:
 # Which arguments to try.
 
 SIZES = ((3, 2, 4), (4, 2, 6), (4, 2, 2), (2, 2, 2), (1, 1, 1))  # the first that serves; sizes that disagree first
+COSTS, STARTS = ("cost", "loss"), ("start", "begin", "first")
 LAYER_NAMES = re.compile(r"layer|inner|linear|module|block|body|child|sub|cell|wrapped")
 SIZE_NAMES = re.compile(
     r"(^|_)(in|out|n|num|k|d|dim|dims|size|width|height|units|hidden|classes|heads|groups|order)(_|$)"
@@ -268,6 +273,8 @@ def _kinds(parameter: inspect.Parameter, hint: Any, depth: int) -> list[Any]:
     nested = Recipe("Linear(3, 3, rng=0)", {"Linear": Linear, "Tanh": Tanh})
     if _is_seed(parameter):
         return ["0", "np.random.default_rng(0)"]
+    if name in COSTS:
+        return [nested._replace(code="Linear(3, 3, rng=0) >> MSELoss()", names={**nested.names, "MSELoss": MSELoss})]
     if isinstance(hint, type) and issubclass(hint, Layer) and hint is not Layer:
         return list(_recipes(hint, depth + 1))[:2] if depth < 2 else []
     if parameter.kind is parameter.VAR_POSITIONAL:
@@ -275,8 +282,12 @@ def _kinds(parameter: inspect.Parameter, hint: Any, depth: int) -> list[Any]:
     if "Layer" in text or (not text and LAYER_NAMES.search(name)):
         many = name.endswith("s") or "[" in text
         return [nested._replace(code=f"[{nested.code}, Tanh()]")] * many + [nested]
+    if name in STARTS:
+        return ["1", "0"]
     if "bool" in text:
         return ["True"]
+    if text == "Sequence":
+        return ["((1, 2),)", "(3,)", "(0.3, 0.7)"]
     if "tuple" in text or "shape" in name:
         return ["(3,)", "(3, 2)", "size"]
     if re.search(r"\bint", text) or (not text and SIZE_NAMES.search(name)):

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.checks import require_tuple
 from minigrad.layer import Layer
 from minigrad.testing.subject import clone, copied
-from minigrad.testing.watch import TookTooLong, Watch
+from minigrad.testing.watch import Watch
 from minigrad.typing import Array, Delta, Gradients
 
 
@@ -56,7 +56,9 @@ def with_one_output(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Wat
     try:
         with np.errstate(all="ignore"):
             result = watch.call(clone(layer).forward, copied(z), *copied(arguments))
-    except (Exception, TookTooLong):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return layer  # the examination will say so
     several = type(result) is tuple and len(result) == 2 and type(result[0]) is tuple
     return Joined(layer) if several and all(isinstance(part, np.ndarray) for part in result[0]) else layer

@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad import Container, Layer, Linear, LogSoftmax, NLLLoss, Sequential
 from minigrad.checks import require_floating
-from minigrad.kernels import log_sigmoid, log_softmax, sigmoid
+from minigrad.kernels import log_sigmoid, sigmoid
+from minigrad.softmax_kernels import log_softmax
 from minigrad.typing import Array, Delta, Gradients
 from right.smooth import ELU, LogCosh, Right, draw, matrix, normal, rows_of, small_shape
 from right.trained import ScaleShift

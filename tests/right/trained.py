@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import Layer
 from minigrad.checks import require_delta, require_floating
-from minigrad.kernels import softmax
+from minigrad.softmax_kernels import softmax
 from minigrad.typing import Array, Gradients
 from right.smooth import Right, anything, positive_rows, rows_of
 

@@ -1,0 +1,129 @@
+"""Batch normalisation: every channel brought to mean 0 and variance 1 over the batch, at inference as in training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import kind, require_count, require_floating
+from minigrad.initializers import Initializer, constant, zeros
+from minigrad.layers.lazy import Make
+from minigrad.layers.moments import into
+from minigrad.layers.normalization import Kept, Normalization, Plan
+from minigrad.typing import Array, Seed
+
+
+class _BatchNorm(Normalization):
+    """Every channel of z (N, C, ...) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+        training    z_next  =  (z - mean z) / sqrt(var z + eps) weight + bias,    means over all axes but the channels
+        inference   the same with `running_mean` and `running_var`, so that rows do not depend on each other
+
+    forward moves the running statistics: r <- (1 - momentum) r + momentum (mean z, or the unbiased var z), in place;
+    with momentum=None they are the means over all batches so far.  `track_running_stats=False` keeps none: inference
+    then uses the statistics of its batch.  weight and bias have shape (num_features,); num_features=None leaves C to
+    the first batch.  Rules 2 and 3 stand in `Normalization`.  Ioffe and Szegedy, "Batch normalization", 2015.
+
+    ValueError unless z has the axes and the channels, and forward two values or more for each channel.
+    """
+
+    rows_independent = False
+    pixels: tuple[tuple[str, ...], ...] = ()  # the axes that may come after the channels
+    running_mean: Array | None = None
+    running_var: Array | None = None
+    num_batches_tracked: Array | None = None
+
+    def __init__(
+        self,
+        num_features: int | None,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        weight_initializer: Initializer | None = None,
+        bias_initializer: Initializer | None = None,
+        rng: Seed = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        name = type(self).__name__
+        self.num_features = None if num_features is None else require_count(type(self), "num_features", num_features)
+        if momentum is not None and (not isinstance(momentum, int | float | np.floating) or not 0 <= momentum <= 1):
+            raise ValueError(f"{name} expects momentum from 0 to 1, or None for a plain average, got {momentum!r}")
+        if not isinstance(track_running_stats, bool | np.bool):
+            raise TypeError(f"{name} expects track_running_stats to be True or False, got {kind(track_running_stats)}")
+        self.momentum = None if momentum is None else float(momentum)
+        self.state_names = ("running_mean", "running_var", "num_batches_tracked") if track_running_stats else ()
+        self.prepare(eps, affine, True, (weight_initializer, bias_initializer))
+        self.start(self.num_features, rng, dtype)
+
+    def create(self, width: int, make: Make) -> None:
+        self.num_features = width
+        self.make_parameters((width,), make)
+        if self.state_names:
+            self.running_mean, self.running_var = make(zeros(), (width,)), make(constant(1.0), (width,))
+            self.num_batches_tracked = np.array(0)
+
+    def plan(self, z: Array) -> Plan:
+        require_floating(self, z)
+        if z.ndim - 2 not in map(len, self.pixels) or z.shape[1] != (self.num_features or z.shape[1]):
+            channels = str(self.num_features or "num_features")
+            shapes = " or ".join(f"({', '.join(('batch', channels, *names))})" for names in self.pixels)
+            raise ValueError(f"{self!r} expects z of shape {shapes}, got {z.shape}: the second axis is the channels")
+        self.see(z.shape[1])
+        return Plan(z.shape, (0, *range(2, z.ndim)), (z.shape[1], *(1 for _ in z.shape[2:])))
+
+    def forward(self, z: Array) -> tuple[Array, Kept]:
+        count = _values_per_channel(self.plan(z))
+        if count < 2:
+            raise ValueError(
+                f"{self!r} expects two values or more for each channel in training, got {count} in z of shape "
+                f"{z.shape}: train on larger batches, or take LayerNorm or GroupNorm"
+            )
+        return super().forward(z)
+
+    def __call__(self, z: Array) -> Array:
+        plan = self.plan(z)
+        if self.running_mean is None or self.running_var is None:
+            return self.forward(z)[0]
+        scale = 1 / np.sqrt(self.running_var + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        z_next = into(np.multiply, z - self.running_mean.reshape(plan.of_parameters), scale.reshape(plan.of_parameters))
+        return z_next if self.bias is None else into(np.add, z_next, self.bias.reshape(plan.of_parameters))
+
+    def observe(self, mean: Array | None, variance: Array, plan: Plan) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None or mean is None:
+            return
+        self.num_batches_tracked += 1
+        rate = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        count = _values_per_channel(plan)
+        _move(self.running_mean, mean.reshape(-1), rate)
+        _move(self.running_var, variance.reshape(-1) * (count / (count - 1)), rate)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.num_features or '?'})"
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of z (N, C) or of sequences z (N, C, L): see layers/batch_normalization.py."""
+
+    pixels = ((), ("length",))
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images z (N, C, H, W): see layers/batch_normalization.py."""
+
+    pixels = (("height", "width"),)
+
+
+def _values_per_channel(plan: Plan) -> int:
+    return math.prod(plan.shape[axis] for axis in plan.axes)
+
+
+def _move(running: Array, statistic: Array, rate: float) -> None:
+    """running <- (1 - rate) running + rate statistic, in place; of a complex step, the real part."""
+    running *= 1 - rate
+    running += rate * (statistic if running.dtype.kind == "c" else statistic.real)

@@ -1,0 +1,182 @@
+"""Recurrent: one cell for every step of a sequence, and the rules back through time."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.checks import kind, require_count, require_delta, require_floating
+from minigrad.initializers import Initializer, uniform
+from minigrad.kernels import affine, transposed_product
+from minigrad.layers.lazy import LazyLayer, Make
+from minigrad.typing import Array, Delta, Gradients, Seed
+
+State: TypeAlias = "tuple[Any, ...]"
+"""What goes from step to step: (h,), of an LSTM (h, c), each (N, H)."""
+
+
+class Recurrent(LazyLayer):
+    """(h_t, ...) = cell(a_t, u_t, (h_{t-1}, ...)) with a_t = W_ih z_t + b_ih and u_t = W_hh h_{t-1} + b_hh.
+
+        z  (N, T, input_size)  ->  h_1 ... h_T, (N, T, H); with `last=True` h_T alone, (N, H)
+        dz_t = da_t W_ih,    dW_ih = sum_t da_t^T z_t,    dW_hh = sum_t du_t^T h_{t-1}
+        dh_{t-1} = delta_{t-1} + du_t W_hh + what the cell passes on itself, from the last step to the first
+
+    A subclass writes one step of the cell, forward and backward.  z may be a tuple (z, h_0), of an LSTM (z, h_0, c_0),
+    each state (N, H): rule 2 then returns a tuple too.  Left out, the states start at zero.  No steps, T = 0, leave
+    the states as they are.
+
+    Parameters have PyTorch's names, and G blocks of H rows in PyTorch's order, G the number of gates: weight_ih_l0
+    (G H, input_size), weight_hh_l0 (G H, H), bias_ih_l0 and bias_hh_l0 (G H,), all uniform on +-1/sqrt(H) at the
+    start.  input_size=None leaves the width to the first batch.  Layers go on top of each other in a Sequential.
+
+    TypeError unless all arrays are floating, ValueError unless they have these shapes.
+    """
+
+    gates: int = 1
+    states: tuple[str, ...] = ("h_0",)
+
+    def __init__(
+        self,
+        input_size: int | None,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        last: bool = False,
+        weight_initializer: Initializer | None = None,
+        bias_initializer: Initializer | None = None,
+        rng: Seed = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        who = type(self)
+        self.input_size = None if input_size is None else require_count(who, "input_size", input_size)
+        self.hidden_size = require_count(who, "hidden_size", hidden_size)
+        for name, flag in (("bias", bias), ("last", last)):
+            if not isinstance(flag, bool | np.bool):
+                fix = "several layers are a Sequential of them" if name == "bias" else "last=True gives h_T alone"
+                raise TypeError(f"{who.__name__} expects {name} to be True or False, got {kind(flag)}: {fix}")
+        self.last = bool(last)
+        weights, biases = ("weight_ih_l0", "weight_hh_l0"), ("bias_ih_l0", "bias_hh_l0")
+        self.parameter_names = weights + biases if bias else weights
+        self._initializers = (weight_initializer, bias_initializer)
+        self.start(self.input_size, rng, dtype)
+
+    def create(self, width: int, make: Make) -> None:
+        self.input_size = width
+        default = uniform(self.hidden_size**-0.5)
+        for_weight, for_bias = (initializer or default for initializer in self._initializers)
+        rows, has_bias = self.gates * self.hidden_size, "bias_ih_l0" in self.parameter_names
+        self.weight_ih_l0 = make(for_weight, (rows, width))
+        self.weight_hh_l0 = make(for_weight, (rows, self.hidden_size))
+        self.bias_ih_l0 = make(for_bias, (rows,)) if has_bias else None
+        self.bias_hh_l0 = make(for_bias, (rows,)) if has_bias else None
+
+    def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:
+        """The cell at one time: (the next state, h first; what `step_back` needs)."""
+        raise NotImplementedError(f"{type(self).__name__} lacks step(self, a, u, state) -> (state_next, kept)")
+
+    def step_back(self, delta: State, kept: Any) -> tuple[Array, Array, State]:
+        """(da, du, d state) from the deltas of the next state; d state is what does not go through u, or 0."""
+        raise NotImplementedError(f"{type(self).__name__} lacks step_back(self, delta, kept) -> (da, du, d_state)")
+
+    def forward(self, z: Any) -> tuple[Array, Any]:
+        parts = self._require_input(z)
+        sequence = parts[0]
+        self.see(sequence.shape[-1])
+        rows, times, _ = sequence.shape
+        dtype = np.result_type(*parts, *self.parameters().values())
+        a = affine(sequence, self.weight_ih_l0, self.bias_ih_l0)
+        state = parts[1:] or (np.zeros((rows, self.hidden_size), dtype),) * len(self.states)
+        h = np.empty((rows, times + 1, self.hidden_size), dtype)
+        h[:, 0] = state[0]
+        kept = []
+        for t in range(times):
+            u = affine(state[0], self.weight_hh_l0, self.bias_hh_l0)
+            state, of_step = self.step(a[:, t], u, state)
+            h[:, t + 1] = state[0]
+            kept.append(of_step)
+        return (h[:, -1] if self.last else h[:, 1:]), (sequence, h, kept, len(parts) > 1)
+
+    def backward(self, delta: Array, cache: Any) -> Delta:
+        da, _, first = self._back_through_time(delta, cache)
+        return self._to_input(da, first, cache)
+
+    def parameter_gradients(self, delta: Array, cache: Any) -> Gradients:
+        da, du, _ = self._back_through_time(delta, cache)
+        return self._to_parameters(da, du, cache)
+
+    def backpropagate(self, delta: Array, cache: Any) -> tuple[Delta, Gradients]:
+        # Both rules need the way back through time, which is most of the work.
+        da, du, first = self._back_through_time(delta, cache)
+        return self._to_input(da, first, cache), self._to_parameters(da, du, cache)
+
+    def _back_through_time(self, delta: Array, cache: Any) -> tuple[Array, Array, State]:
+        """da and du (N, T, G H) of all times, and the deltas of the initial states."""
+        _, h, kept, _ = cache
+        rows, times, width = len(h), len(kept), self.gates * self.hidden_size
+        require_delta(self, delta, (rows, self.hidden_size) if self.last else (rows, times, self.hidden_size))
+        dtype = np.result_type(delta, h)
+        da, du = np.empty((2, rows, times, width), dtype)
+        state: State = (np.zeros((rows, self.hidden_size), dtype),) * len(self.states)
+        if self.last:
+            state = (delta, *state[1:])
+        for t in reversed(range(times)):
+            dh, *others = state
+            if not self.last:
+                dh = dh + delta[:, t]
+            da[:, t], du[:, t], (dh, *others) = self.step_back((dh, *others), kept[t])
+            state = (dh + du[:, t] @ self.weight_hh_l0, *others)
+        return da, du, state
+
+    def _to_input(self, da: Array, first: State, cache: Any) -> Delta:
+        sequence, _, _, with_states = cache
+        dz = (_rows(da) @ self.weight_ih_l0).reshape(sequence.shape)
+        return (dz, *first) if with_states else dz
+
+    def _to_parameters(self, da: Array, du: Array, cache: Any) -> Gradients:
+        sequence, h, _, _ = cache
+        da, du = _rows(da), _rows(du)
+        gradients = {
+            "weight_ih_l0": transposed_product(da, _rows(sequence)),
+            "weight_hh_l0": transposed_product(du, _rows(h[:, :-1])),
+        }
+        if self.bias_ih_l0 is not None:
+            gradients["bias_ih_l0"] = np.add.reduce(da, axis=0)
+            gradients["bias_hh_l0"] = np.add.reduce(du, axis=0)
+        return gradients
+
+    def _require_input(self, z: Any) -> tuple[Array, ...]:
+        """z and the initial states that were given with it."""
+        parts = z if type(z) is tuple else (z,)
+        names = ("z", *self.states)
+        if type(z) is tuple and len(z) != len(names):
+            raise ValueError(f"{self!r} expects z or the tuple ({', '.join(names)}), got a tuple of {len(z)}")
+        for name, part in zip(names, parts, strict=False):
+            require_floating(self, part, name)
+        sequence, width = parts[0], self.input_size
+        expects = f"{self!r} expects z of shape (batch, time, {'input_size' if width is None else width})"
+        if sequence.ndim != 3:
+            fix = "z[np.newaxis] is a batch of one" if sequence.ndim == 2 else "batch first, then time, then features"
+            raise ValueError(f"{expects}, got {sequence.shape}: {fix}")
+        if width is not None and sequence.shape[-1] != width:
+            raise ValueError(f"{expects}, got {sequence.shape}: the last axis holds the features of one step")
+        shape = (len(sequence), self.hidden_size)
+        for name, part in zip(names[1:], parts[1:], strict=False):
+            if part.shape != shape:
+                fix = f"{name}[0] has that shape" if part.shape == (1, *shape) else "one row for each row of z"
+                raise ValueError(f"{self!r} expects {name} of shape {shape}, got {part.shape}: {fix}")
+        return parts
+
+    def __repr__(self) -> str:
+        bias = "" if "bias_ih_l0" in self.parameter_names else ", bias=False"
+        last = ", last=True" if self.last else ""
+        return f"{type(self).__name__}({self.input_size or '?'} -> {self.hidden_size}{self._extra()}{bias}{last})"
+
+    def _extra(self) -> str:
+        return ""
+
+
+def _rows(array: Array) -> Array:
+    """(N, T, K) as (N T, K)."""
+    return array.reshape(-1, array.shape[-1])

@@ -1,0 +1,236 @@
+"""Softmax, its logarithm, and the cross-entropy of its labels, arranged for speed.
+
+Each equals the plain formula in its first line, to rounding; the tests hold it to that.  Few classes, or rows that do
+not follow one another in memory, are taken as a whole: see kernels.py for the order of few classes.  Long rows are
+taken in blocks that stay in the processor's cache through all steps, and e^z is first tried without a shift: of
+ordinary scores it is as good as e^{z - m}, and two passes are saved.  Measured by `python -m benchmarks.softmax`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from minigrad.kernels import log1p
+from minigrad.typing import Array
+
+WIDE = 128  # from so many classes, rows are taken in blocks
+BLOCK = 2**20  # bytes of one block of rows
+LOG2_E = 1.4426950408889634
+SAFE = 2.0**23  # a sum of e^z between 1/SAFE and SAFE has lost no term that counts, and a logarithm of few digits
+
+
+def log_softmax(z: Array) -> Array:
+    """z - logsumexp(z) over the last axis, with logsumexp z = z_m + log1p(sum_{j != m} e^{z_j - z_m}), z_m largest.
+
+    The largest term is split off: adding its 1 to the other terms would round away all below 1e-16, and with them
+    the cost of a confident, right prediction.
+    """
+    if _takes_blocks(z):
+        return _log_softmax_in_blocks(z)
+    shifted, others, _ = _shift(z)
+    shifted -= log1p(np.add.reduce(others, axis=1, keepdims=True))
+    return shifted.reshape(z.shape)
+
+
+def log_softmax_backward(delta: Array, log_p: Array) -> Array:
+    """delta - e^log_p sum_k delta_k over the last axis."""
+    if not (_takes_blocks(log_p) and delta.flags.c_contiguous and delta.dtype == log_p.dtype):
+        return delta - np.exp(log_p) * np.add.reduce(delta, axis=-1, keepdims=True)
+    dz = np.empty_like(log_p)
+    deltas, log_ps, result = _rows(delta), _rows(log_p), _rows(dz)
+    ones, buffer = np.ones(log_p.shape[-1], log_p.dtype), _buffer(log_ps)
+    with _unbuffered():
+        for rows in _blocks(log_ps):
+            p = _exp(log_ps[rows], buffer[: len(log_ps[rows])])
+            p *= np.dot(deltas[rows], ones)[:, np.newaxis]
+            np.subtract(deltas[rows], p, out=result[rows])
+    return dz
+
+
+def softmax(z: Array) -> Array:
+    """e^z / sum_k e^{z_k} over the last axis, shifted by the largest z."""
+    if _takes_blocks(z):
+        return _softmax_in_blocks(z)
+    _, terms, largest = _shift(z)
+    total = 1 + np.add.reduce(terms, axis=1, keepdims=True)
+    terms[largest] = 1
+    terms /= total
+    return terms.reshape(z.shape)
+
+
+def cross_entropy(z: Array, labels: Array, scale: Array | float) -> tuple[Array, Array]:
+    """(-log p_t, scale (p - onehot(t))) of each row of z (N, K), with p = softmax(z), labels t (N,), scale (N,) or one.
+
+    With m_n = max_j z_nj, e_nj = e^{z_nj - m_n} and others_n = sum_{j != t} e_nj:
+
+        -log p_nt  =  log(others_n + e_nt) - (z_nt - m_n);    p_nt - 1  =  -others_n / (others_n + e_nt)
+
+    Nothing is subtracted that is nearly equal, so small terms and small derivatives are as accurate as large ones.
+    """
+    if _takes_blocks(z):
+        return _cross_entropy_in_blocks(z, labels, scale)
+    chosen = np.arange(len(z)), labels
+    shifted = z - np.maximum.reduce(z.real, axis=1, keepdims=True)
+    residual = np.exp(shifted)
+    of_target = shifted[chosen]
+    residual[chosen] = 0
+    others = np.add.reduce(residual, axis=1)
+    total_minus_1 = others + (np.exp(of_target) - 1)
+    residual[chosen] = -others
+    residual *= (scale / (1 + total_minus_1))[:, np.newaxis]
+    return log1p(total_minus_1) - of_target, residual
+
+
+def _shift(z: Array) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Rows of z - z_m, of e^{z - z_m} with the term of z_m itself put to 0, and the index of z_m, the largest z."""
+    rows = z if z.ndim == 2 else z.reshape(-1, z.shape[-1])
+    largest = (np.arange(len(rows)), rows.real.argmax(axis=1))
+    shifted = rows - rows[largest][:, np.newaxis]
+    terms = np.exp(shifted)
+    terms[largest] = 0
+    return shifted, terms, largest
+
+
+# The same in blocks.  Sums over a row are products with ones: numpy's own sum is three times as slow.
+
+
+def _log_softmax_in_blocks(z: Array) -> Array:
+    log_p = np.empty_like(z)
+    scores, result = _rows(z), _rows(log_p)
+    ones, buffer = np.ones(z.shape[-1], z.dtype), _buffer(scores)
+    safe = True
+    with _unbuffered(), np.errstate(over="ignore"):
+        for rows in _blocks(scores):
+            block, shifted = scores[rows], result[rows]
+            terms = buffer[: len(block)]
+            largest = _places(block, block.argmax(axis=1))
+            of_largest = block.reshape(-1)[largest]
+            if safe:
+                _exp(block, terms)
+                terms.reshape(-1)[largest] = 0
+                others, own = np.dot(terms, ones), np.exp(of_largest)
+                safe = _is_safe(others + own)
+                if safe:
+                    np.subtract(block, np.log(others + own)[:, np.newaxis], out=shifted)
+                    shifted.reshape(-1)[largest] = -np.log1p(others / own)
+            if not safe:
+                np.subtract(block, of_largest[:, np.newaxis], out=shifted)
+                _exp(shifted, terms)
+                terms.reshape(-1)[largest] = 0
+                shifted -= np.log1p(np.dot(terms, ones))[:, np.newaxis]
+    return log_p
+
+
+def _softmax_in_blocks(z: Array) -> Array:
+    p = np.empty_like(z)
+    scores, result = _rows(z), _rows(p)
+    ones = np.ones(z.shape[-1], z.dtype)
+    safe = True
+    with _unbuffered(), np.errstate(over="ignore"):
+        for rows in _blocks(scores):
+            terms = result[rows]
+            if safe:
+                total = np.dot(_exp(scores[rows], terms), ones)
+                safe = _is_safe(total)
+            if not safe:
+                _shifted_exp(scores[rows], terms)
+                total = np.dot(terms, ones)
+            terms /= total[:, np.newaxis]
+    return p
+
+
+def _cross_entropy_in_blocks(z: Array, labels: Array, scale: Array | float) -> tuple[Array, Array]:
+    residual = np.empty_like(z)
+    ones, places = np.ones(z.shape[1], z.dtype), _places(z, labels)
+    of_target, entries = z.reshape(-1)[places], residual.reshape(-1)
+    others, factor = np.empty_like(of_target), np.empty_like(of_target)
+    factor[:] = scale
+    safe = True
+    with _unbuffered(), np.errstate(over="ignore", divide="ignore"):
+        for rows in _blocks(z):
+            terms = residual[rows]
+            if safe:
+                _exp(z[rows], terms)
+                entries[places[rows]] = 0
+                total = np.dot(terms, ones, out=others[rows]) + np.exp(of_target[rows])
+                safe = _is_safe(total)
+            if not safe:
+                of_target[rows] -= _shifted_exp(z[rows], terms)
+                entries[places[rows]] = 0
+                total = np.dot(terms, ones, out=others[rows]) + np.exp(of_target[rows])
+            factor[rows] /= total
+            terms *= factor[rows, np.newaxis]
+        entries[places] = -others * factor
+        # Near log(total), and z_t itself where the term of the target is the largest, so that nothing is left of it.
+        reference = np.where(of_target >= np.log(others), of_target, np.rint(np.log(others)))
+    of_target -= reference
+    return np.log1p(others * np.exp(-reference) + (np.exp(of_target) - 1)) - of_target, residual
+
+
+def _is_safe(total: Array) -> bool:
+    return bool(total.min() >= 1 / SAFE and total.max() <= SAFE)  # not of NaN
+
+
+def _shifted_exp(z: Array, out: Array) -> Array:
+    """e^{z - m} of rows into `out`; returns m, the largest of each."""
+    largest = np.maximum.reduce(z, axis=1)
+    np.subtract(z, largest[:, np.newaxis], out=out)
+    _exp(out, out)
+    return largest
+
+
+def _exp(z: Array, out: Array) -> Array:
+    """e^z into `out`."""
+    if z.dtype != np.float32 or not _exp2_is_vectorised():
+        return np.exp(z, out=out)
+    # Of float32, 2^z is computed twice as fast; the product rounds e^z by another |z| eps.
+    return np.exp2(np.multiply(z, LOG2_E, out=out), out=out)
+
+
+@functools.cache
+def _exp2_is_vectorised() -> bool:
+    """NumPy computes 2^z by vector operations of this processor, not one number after the other."""
+    from numpy.lib.introspect import opt_func_info
+
+    target = opt_func_info("^exp2$", "^float32$").get("exp2", {}).get("ff", {}).get("current", "baseline")
+    return not target.startswith("baseline")
+
+
+def _takes_blocks(z: Array) -> bool:
+    return z.shape[-1] >= WIDE and z.flags.c_contiguous and z.dtype.kind == "f" and z.size > 0
+
+
+def _rows(z: Array) -> Array:
+    return z.reshape(-1, z.shape[-1])
+
+
+def _blocks(z: Array) -> Iterator[slice]:
+    count = _rows_of_a_block(z)
+    return (slice(start, start + count) for start in range(0, len(z), count))
+
+
+def _buffer(z: Array) -> Array:
+    return np.empty((min(len(z), _rows_of_a_block(z)), z.shape[1]), z.dtype)
+
+
+def _rows_of_a_block(z: Array) -> int:
+    return max(1, BLOCK // (z.shape[1] * z.itemsize))
+
+
+def _places(z: Array, columns: Array) -> Array:
+    """Where z[n, columns_n] stands in z.reshape(-1): faster than an index of rows and columns."""
+    return np.arange(0, z.size, z.shape[1]) + columns
+
+
+@contextmanager
+def _unbuffered() -> Iterator[None]:
+    """Have numpy combine a row with one number in place: it copies both to a buffer first where that holds the row."""
+    before = np.setbufsize(16)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
