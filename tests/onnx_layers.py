@@ -40,7 +40,6 @@ ACTIVATIONS: dict[str, Callable[[dict[str, Any]], mg.Layer]] = {
     "Mish": lambda a: mg.Mish(),
     "Softplus": lambda a: mg.Softplus(),
     "Softsign": lambda a: mg.Softsign(),
-    "Selu": lambda a: mg.SELU(),
     "Elu": lambda a: mg.ELU(a.get("alpha", 1.0)),
     "LeakyRelu": lambda a: mg.LeakyReLU(a.get("alpha", 0.01)),
     "Gelu": lambda a: mg.GELU(a.get("approximate", b"none").decode()),
@@ -49,7 +48,6 @@ ACTIVATIONS: dict[str, Callable[[dict[str, Any]], mg.Layer]] = {
 
 @operator(*ACTIVATIONS)
 def activation(attributes, inputs):
-    without(not isinstance(inputs[0], np.ndarray), "sequences and optional values")
     return ACTIVATIONS[attributes["op"]](attributes)(inputs[0])
 
 
@@ -58,6 +56,16 @@ def swish(attributes, inputs):
     """z sigmoid(alpha z)."""
     alpha = attributes.get("alpha", 1.0)
     return mg.SiLU()(alpha * inputs[0]) / np.float32(alpha)
+
+
+@operator("Selu")
+def selu(attributes, inputs):
+    """SELU has constants of its own; with others it is a scaled ELU."""
+    if not {"alpha", "gamma"} & set(attributes):
+        return mg.SELU()(inputs[0])
+    return np.float32(attributes.get("gamma", mg.SELU.scale)) * mg.ELU(attributes.get("alpha", mg.SELU.alpha))(
+        inputs[0]
+    )
 
 
 @operator("HardSigmoid")
@@ -70,8 +78,8 @@ def hard_sigmoid(attributes, inputs):
 
 @operator("Clip")
 def clip(attributes, inputs):
-    without(inputs[0].dtype.kind != "f", "integers")
     bounds = [float(b) if b is not None and b.size else None for b in [*inputs[1:], None, None][:2]]
+    bounds = [attributes.get(name, bound) for name, bound in zip(("min", "max"), bounds, strict=True)]
     low, high = (given if given is not None else end for given, end in zip(bounds, (-3e38, 3e38), strict=True))
     without(low >= high, "bounds that cross")
     return mg.Hardtanh(low, high)(inputs[0])
@@ -187,25 +195,24 @@ def transposed_convolution(attributes, inputs):
 def pool(attributes, inputs):
     z = inputs[0]
     n = spatial(attributes, z)
-    without(z.dtype.kind != "f", "integers")
     without(attributes["outputs"] > 1, "the places of the maxima")
     kernel = attributes["kernel_shape"]
     maximum = attributes["op"] == "MaxPool"
     pads = same_pads(attributes, z, kernel)
     counted = bool(attributes.get("count_include_pad", 0))
-    symmetric = pads[:n] == pads[n:]
-    without(not symmetric and not maximum and not counted, "asymmetric pads that are not counted")
+    # The layers pad both sides alike, by half the kernel at most; a layer of its own pads otherwise.
+    by_itself = pads[:n] == pads[n:] and all(2 * p <= k for p, k in zip(pads[:n], kernel, strict=True))
+    without(not by_itself and not maximum and not counted, "other pads that are not counted")
     options: dict[str, Any] = {"stride": tuple(attributes.get("strides", [1] * n))}
-    options["padding"] = tuple(pads[:n]) if symmetric else 0
+    options["padding"] = tuple(pads[:n]) if by_itself else 0
     options["ceil_mode"] = bool(attributes.get("ceil_mode", 0))
     dilation = tuple(attributes.get("dilations", [1] * n))
     if maximum:
         layer: mg.Layer = (mg.MaxPool1d, mg.MaxPool2d)[n - 1](tuple(kernel), dilation=dilation, **options)
     else:
         without(dilation != (1,) * n, "dilated averages")
-        without(symmetric and any(2 * p > k for p, k in zip(pads, kernel * 2, strict=True)), "windows of padding alone")
         layer = (mg.AvgPool1d, mg.AvgPool2d)[n - 1](tuple(kernel), count_include_pad=counted, **options)
-    return layer(z if symmetric else padded(z, pads, -np.inf if maximum else 0.0))
+    return layer(z if by_itself else padded(z, pads, -np.inf if maximum else 0.0))
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")
@@ -251,6 +258,7 @@ def group_normalization(attributes, inputs):
 
 @operator("Flatten")
 def flatten(attributes, inputs):
+    without(inputs[0].ndim < 2, "a batch alone")
     without(attributes.get("axis", 1) not in (1, 1 - inputs[0].ndim), "another axis than the batch kept")
     return mg.Flatten()(inputs[0])
 
