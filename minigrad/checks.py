@@ -245,6 +245,13 @@ def axis_of(who: object, z: Array, axis: int) -> int:
     return axis % z.ndim
 
 
+def require_flag(who: object, name: str, value: Any, fix: str = "") -> bool:
+    """`value` as True or False (TypeError): a number or an array here is a misplaced argument."""
+    if not isinstance(value, bool | np.bool):
+        raise TypeError(f"{label(who)} expects {name} to be True or False, got {kind(value)}{fix and f': {fix}'}")
+    return bool(value)
+
+
 def require_number(who: object, name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
     """`value` as a finite real number, of `least` or more and above `above` (TypeError, ValueError)."""
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):

@@ -202,7 +202,7 @@ def test_an_empty_batch_gives_nothing_and_gradients_of_zero(layer):
     [
         (lambda: LayerNorm(0), "LayerNorm expects normalized_shape to be a positive integer, got 0"),
         (lambda: LayerNorm(()), r"LayerNorm expects normalized_shape to name an axis or more, got \(\)"),
-        (lambda: RMSNorm(4, eps=-1.0), "RMSNorm expects eps to be a number of 0 or more, got -1.0"),
+        (lambda: RMSNorm(4, eps=-1.0), "RMSNorm expects eps to be a finite number of 0 or more, got -1.0"),
         (lambda: LayerNorm(3)(ROWS), r"LayerNorm\(3\) expects z of shape \(batch, ..., 3\), got \(6, 4\): these are"),
         (lambda: LayerNorm((5, 4))(SEQUENCES[0]), r"\(batch, ..., 5, 4\), got \(5, 4\): z\[np.newaxis\] is a batch of"),
         (lambda: GroupNorm(3, 4), "channels that divide into 3 groups, got 4: 1, 2, 4 do"),

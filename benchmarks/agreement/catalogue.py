@@ -3,6 +3,7 @@
 from benchmarks.agreement import (
     activations,
     convolution,
+    core,
     features,
     losses,
     losses_of_classes,
@@ -13,6 +14,7 @@ from benchmarks.agreement import (
 from benchmarks.agreement.twin import Twin
 
 TWINS: list[Twin] = [
+    *core.TWINS,
     *activations.TWINS,
     *features.TWINS,
     *structure.TWINS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_delta, require_floating, require_tuple
+from minigrad.checks import kind, label, require_delta, require_flag, require_floating, require_tuple
 from minigrad.layer import Layer
 from minigrad.softmax_kernels import softmax
 from minigrad.typing import Array, Delta
@@ -28,8 +28,7 @@ class ScaledDotProductAttention(Layer):
     """
 
     def __init__(self, causal: bool = False, mask: Array | None = None) -> None:
-        if not isinstance(causal, bool | np.bool):
-            raise TypeError(f"{label(type(self))} expects causal to be True or False, got {kind(causal)}")
+        require_flag(type(self), "causal", causal)
         self.causal = bool(causal)
         self.mask = None
         if mask is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_floating
+from minigrad.checks import require_count, require_flag, require_floating
 from minigrad.initializers import Initializer, constant, zeros
 from minigrad.layers.lazy import Make
 from minigrad.layers.moments import into
@@ -52,8 +52,7 @@ class _BatchNorm(Normalization):
         self.num_features = None if num_features is None else require_count(type(self), "num_features", num_features)
         if momentum is not None and (not isinstance(momentum, int | float | np.floating) or not 0 <= momentum <= 1):
             raise ValueError(f"{name} expects momentum from 0 to 1, or None for a plain average, got {momentum!r}")
-        if not isinstance(track_running_stats, bool | np.bool):
-            raise TypeError(f"{name} expects track_running_stats to be True or False, got {kind(track_running_stats)}")
+        require_flag(type(self), "track_running_stats", track_running_stats)
         self.momentum = None if momentum is None else float(momentum)
         self.state_names = ("running_mean", "running_var", "num_batches_tracked") if track_running_stats else ()
         self.prepare(eps, affine, True, (weight_initializer, bias_initializer))

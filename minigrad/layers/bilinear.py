@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_floating, require_tuple
+from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_tuple
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
@@ -44,9 +44,8 @@ class Bilinear(LazyLayer):
         self.in1_features = None if in1_features is None else require_count(Bilinear, "in1_features", in1_features)
         self.in2_features = None if in2_features is None else require_count(Bilinear, "in2_features", in2_features)
         self.out_features = require_count(Bilinear, "out_features", out_features)
-        if not isinstance(bias, bool | np.bool):
-            raise TypeError(f"Bilinear expects bias to be True or False, got {kind(bias)}: see bias_initializer")
-        self.parameter_names = ("weight", "bias") if bias else ("weight",)
+        has_bias = require_flag(Bilinear, "bias", bias, "see bias_initializer")
+        self.parameter_names = ("weight", "bias") if has_bias else ("weight",)
         self._initializers = (weight_initializer, bias_initializer)
         widths = (self.in1_features, self.in2_features)
         self.start(None if None in widths else widths, rng, dtype)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_count, require_delta
+from minigrad.checks import label, require_count, require_delta, require_flag
 from minigrad.initializers import Initializer, uniform
 from minigrad.layers.lazy import LazyLayer, Make
 from minigrad.layers.patches import correlate, outer, spread
@@ -52,8 +52,7 @@ class _Convolution(LazyLayer):
         self.dilation = require_sizes(who, "dilation", dilation, rank)
         self.groups = require_count(who, "groups", groups)
         _require_groups(self, "out_channels", self.out_channels)
-        if not isinstance(bias, bool | np.bool):
-            raise TypeError(f"{label(who)} expects bias to be True or False, got {kind(bias)}: see bias_initializer")
+        require_flag(who, "bias", bias, "see bias_initializer")
         self.padding = padding if isinstance(padding, str) else require_sizes(who, "padding", padding, rank, 0)
         axes = zip(self.kernel_size, self.stride, self._paddings(), self.dilation, strict=True)
         self.windows = tuple(Window(size, stride, *padding, dilation) for size, stride, padding, dilation in axes)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, constant, normal
 from minigrad.kernels import squared_distances
 from minigrad.layer import Layer
@@ -102,10 +102,8 @@ class Polynomial(Layer):
         self.min_degree = require_count(Polynomial, "the lower degree", low)
         if self.min_degree > self.max_degree:
             raise ValueError(f"Polynomial expects degree=(lower, upper) in that order, got {degree!r}")
-        for name, flag in (("interaction_only", interaction_only), ("include_bias", include_bias)):
-            if not isinstance(flag, bool | np.bool):
-                raise TypeError(f"Polynomial expects {name} to be True or False, got {kind(flag)}")
-        self.interaction_only, self.include_bias = bool(interaction_only), bool(include_bias)
+        self.interaction_only = require_flag(Polynomial, "interaction_only", interaction_only)
+        self.include_bias = require_flag(Polynomial, "include_bias", include_bias)
 
     def forward(self, z: Array) -> tuple[Array, Any]:
         _require_features(self, z, None)

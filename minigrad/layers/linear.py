@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
@@ -42,9 +42,8 @@ class Linear(LazyLayer):
     ) -> None:
         self.in_features = None if in_features is None else require_count(Linear, "in_features", in_features)
         self.out_features = require_count(Linear, "out_features", out_features)
-        if not isinstance(bias, bool | np.bool):
-            raise TypeError(f"Linear expects bias to be True or False, got {kind(bias)}: see bias_initializer")
-        self.parameter_names = ("weight", "bias") if bias else ("weight",)
+        has_bias = require_flag(Linear, "bias", bias, "see bias_initializer")
+        self.parameter_names = ("weight", "bias") if has_bias else ("weight",)
         self._initializers = (weight_initializer, bias_initializer)
         self.start(self.in_features, rng, dtype)
 

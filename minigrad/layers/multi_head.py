@@ -63,16 +63,8 @@ class MultiHeadAttention(Container):
         self.in_proj_bias = initialize(zeros(), (3 * e,), rng, dtype) if bias else None
         self.parameter_names = ("in_proj_weight", "in_proj_bias") if bias else ("in_proj_weight",)
 
-    # Arrays of its own, and those of a child.
-
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("out_proj", self.out_proj),)
-
-    def parameters(self) -> dict[str, Array]:
-        return Layer.parameters(self) | super().parameters()
-
-    def parameter_places(self) -> list[tuple[str, Layer, str]]:
-        return Layer.parameter_places(self) + super().parameter_places()
 
     def forward(self, z: Any, mask: Array | None = None) -> tuple[Array, Any]:
         parts = self._require_input(z)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_number
 from minigrad.initializers import Initializer, constant, zeros
 from minigrad.layers.lazy import LazyLayer, Make
 from minigrad.layers.moments import (
@@ -71,12 +70,9 @@ class Normalization(LazyLayer):
         initializers: tuple[Initializer | None, Initializer | None],
     ) -> None:
         """Set what every normalisation has; `start` comes after it."""
-        if eps is not None and (not isinstance(eps, int | float | np.floating) or not 0 <= eps < math.inf):
-            raise ValueError(f"{type(self).__name__} expects eps to be a number of 0 or more, got {eps!r}")
-        for name, value in (("(elementwise_)affine", weight), ("bias", bias)):
-            if not isinstance(value, bool | np.bool):
-                raise TypeError(f"{type(self).__name__} expects {name} to be True or False, got {kind(value)}")
-        self.eps = None if eps is None else float(eps)
+        require_flag(type(self), "(elementwise_)affine", weight)
+        require_flag(type(self), "bias", bias)
+        self.eps = None if eps is None else require_number(type(self), "eps", eps, least=0.0)
         self.parameter_names = ("weight",) * bool(weight) + ("bias",) * bool(weight and bias)
         self._initializers = initializers
 

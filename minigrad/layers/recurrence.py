@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
@@ -52,11 +52,8 @@ class Recurrent(LazyLayer):
         who = type(self)
         self.input_size = None if input_size is None else require_count(who, "input_size", input_size)
         self.hidden_size = require_count(who, "hidden_size", hidden_size)
-        for name, flag in (("bias", bias), ("last", last)):
-            if not isinstance(flag, bool | np.bool):
-                fix = "several layers are a Sequential of them" if name == "bias" else "last=True gives h_T alone"
-                raise TypeError(f"{who.__name__} expects {name} to be True or False, got {kind(flag)}: {fix}")
-        self.last = bool(last)
+        require_flag(who, "bias", bias, "several layers are a Sequential of them")
+        self.last = require_flag(who, "last", last, "last=True gives h_T alone")
         weights, biases = ("weight_ih_l0", "weight_hh_l0"), ("bias_ih_l0", "bias_hh_l0")
         self.parameter_names = weights + biases if bias else weights
         self._initializers = (weight_initializer, bias_initializer)
