@@ -144,31 +144,36 @@ def _softmax_in_blocks(z: Array) -> Array:
 
 
 def _cross_entropy_in_blocks(z: Array, labels: Array, scale: Array | float) -> tuple[Array, Array]:
-    residual = np.empty_like(z)
-    ones, places = np.ones(z.shape[1], z.dtype), _places(z, labels)
-    of_target, entries = z.reshape(-1)[places], residual.reshape(-1)
-    others, factor = np.empty_like(of_target), np.empty_like(of_target)
-    factor[:] = scale
-    safe = True
-    with _unbuffered(), np.errstate(over="ignore", divide="ignore"):
-        for rows in _blocks(z):
-            terms = residual[rows]
-            if safe:
-                _exp(z[rows], terms)
-                entries[places[rows]] = 0
-                total = np.dot(terms, ones, out=others[rows]) + np.exp(of_target[rows])
-                safe = _is_safe(total)
-            if not safe:
-                of_target[rows] -= _shifted_exp(z[rows], terms)
-                entries[places[rows]] = 0
-                total = np.dot(terms, ones, out=others[rows]) + np.exp(of_target[rows])
-            factor[rows] /= total
-            terms *= factor[rows, np.newaxis]
-        entries[places] = -others * factor
+    with _unbuffered(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        residual, of_target, others, total = _residual_in_blocks(z, labels, scale, None)
+        if not _is_safe(total):
+            shift = np.maximum.reduce(z, axis=1)
+            residual, of_target, others, total = _residual_in_blocks(z, labels, scale, shift)
         # Near log(total), and z_t itself where the term of the target is the largest, so that nothing is left of it.
         reference = np.where(of_target >= np.log(others), of_target, np.rint(np.log(others)))
     of_target -= reference
     return np.log1p(others * np.exp(-reference) + (np.exp(of_target) - 1)) - of_target, residual
+
+
+def _residual_in_blocks(
+    z: Array, labels: Array, scale: Array | float, shift: Array | None
+) -> tuple[Array, Array, Array, Array]:
+    """(scale (p - onehot(t)), z_t, the sum of the terms but that of t, the sum of all), with z - shift for z."""
+    residual, ones = np.empty_like(z), np.ones(z.shape[1], z.dtype)
+    scores, entries, places = z.reshape(-1), residual.reshape(-1), _places(z, labels)
+    of_target, others, total, factor = (np.empty(len(z), z.dtype) for _ in range(4))
+    factor[:] = scale
+    for rows in _blocks(z):
+        terms, targets = residual[rows], places[rows]
+        _exp(z[rows] if shift is None else np.subtract(z[rows], shift[rows, np.newaxis], out=terms), terms)
+        of_target[rows] = scores[targets]  # while the block is in the cache, as all else
+        own = entries[targets]
+        entries[targets] = 0
+        np.add(np.dot(terms, ones, out=others[rows]), own, out=total[rows])
+        factor[rows] /= total[rows]
+        terms *= factor[rows, np.newaxis]
+        entries[targets] = -others[rows] * factor[rows]
+    return residual, of_target if shift is None else of_target - shift, others, total
 
 
 def _is_safe(total: Array) -> bool:
