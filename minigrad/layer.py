@@ -78,6 +78,10 @@ class Layer:
         require_pair(self, result)
         return result[0]
 
+    def at_inference(self) -> Layer:
+        """The layer that `layer(z)` applies, with rules of its own: itself, unless it behaves otherwise in training."""
+        return self
+
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Delta, Gradients]:
         """Rules 2 and 3 in one sweep: (dC/dz, {name: dC/dparameter})."""
         return self.backward(delta, cache), self.parameter_gradients(delta, cache)

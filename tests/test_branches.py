@@ -9,9 +9,11 @@ import pytest
 from minigrad import (
     SGD,
     Add,
+    BatchNorm1d,
     Branch,
     Concatenate,
     Container,
+    Dropout,
     FlatParameters,
     Frozen,
     Layer,
@@ -168,6 +170,43 @@ def test_rule_3_of_frozen_is_skipped(rng):
     ]
 
 
+def test_frozen_is_at_inference_in_training_too(rng):
+    norm, z = BatchNorm1d(3), rng.normal(size=(6, 3))
+    inner = Sequential(Linear(3, 3, rng=rng), norm, Residual(Dropout(0.5, rng=0)), Tanh())
+    inner.forward(z)
+    frozen = Frozen(inner)
+    before = {name: copy.deepcopy(value) for name, value in frozen.state().items()}
+    z_next, cache = frozen.forward(z)
+    np.testing.assert_array_equal(z_next, inner(z))
+    assert frozen.rows_independent
+    assert not inner.rows_independent
+    after = frozen.state()
+    assert list(before) == list(after)
+    for name, value in before.items():
+        assert name.endswith("rng") or np.array_equal(value, after[name]), name
+    # The affine map that batch normalisation is at inference, doubled by the residual.
+    scale = 2 / np.sqrt(norm.running_var + norm.eps)
+    delta = rng.normal(size=(6, 3))
+    np.testing.assert_allclose(
+        frozen.backward(delta, cache), delta * (1 - z_next**2) * scale @ inner[0].weight, rtol=0, atol=1e-14
+    )
+    norm.running_mean += 1  # it is the same layer, not a copy
+    assert not np.allclose(frozen.forward(z)[0], z_next)
+    check_layer(frozen, z)
+    check_layer(norm.at_inference(), z)
+    double = frozen.astype(np.float32)
+    assert double.forward(z.astype(np.float32))[0].dtype == np.float32
+    assert double.inner[0].weight is double.state()["inner.0.weight"]
+
+
+def test_a_layer_that_says_by_call_alone_what_it_is_at_inference():
+    frozen = Frozen(Sequential(Quiet()))
+    z_next, cache = frozen.forward(np.ones((2, 3)))
+    assert np.all(z_next == 1)
+    with pytest.raises(NotImplementedError, match=r"Quiet says by __call__ alone .*: write at_inference\(self\)"):
+        frozen.backward(z_next, cache)
+
+
 def test_astype_casts_what_is_frozen_and_the_statistics():
     model = Sequential(Frozen(Linear(3, 2, rng=0)), Tanh(), Residual(Counting())).astype(np.float32)
     assert model[0].inner.weight.dtype == np.float32
@@ -187,8 +226,8 @@ def test_state_is_named_by_place_and_copied_with_the_parameters():
 
 @pytest.mark.parametrize(
     "make",
-    [Residual, Branch, lambda f: Parallel(f), lambda f: Sequential(f), lambda f: Repeat(f, 1), Frozen],
-    ids=["Residual", "Branch", "Parallel", "Sequential", "Repeat", "Frozen"],
+    [Residual, Branch, lambda f: Parallel(f), lambda f: Sequential(f), lambda f: Repeat(f, 1)],
+    ids=["Residual", "Branch", "Parallel", "Sequential", "Repeat"],
 )
 def test_calling_a_container_is_inference_all_the_way_down(make):
     z = np.ones((2, 3))

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from minigrad.checks import require_gradients
 from minigrad.layer import Layer
-from minigrad.typing import Array, Gradients, Input
+from minigrad.typing import Array, Delta, Gradients, Input
 
 
 class Container(Layer):
@@ -52,9 +54,15 @@ class Container(Layer):
         raise NotImplementedError(f"{type(self).__name__} lacks children(self) -> [(name, layer), ...]")
 
     def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
-        """Inference: rule 1 of this container, with its children at inference."""
-        twin = copy.deepcopy(self, {id(child): _AtInference(child) for _, child in self.children()})
-        return twin.forward(z, *arguments, **options)[0]
+        return self.at_inference().forward(z, *arguments, **options)[0]
+
+    def at_inference(self) -> Layer:
+        """The same with its children at inference, and with the same arrays."""
+        forms = {id(child): _form(child) for _, child in self.children()}
+        if all(forms[id(child)] is child for _, child in self.children()):
+            return self
+        arrays = {id(value): value for value in vars(self).values() if isinstance(value, np.ndarray)}
+        return copy.deepcopy(self, {**arrays, **forms})
 
     def parameters(self) -> dict[str, Array]:
         named = super().parameters()
@@ -124,14 +132,29 @@ class Container(Layer):
         return f"{type(self).__name__}({lines}\n)" if lines else f"{type(self).__name__}()"
 
 
-class _AtInference:
-    """Stands in for a layer in a container at inference: its rule 1 is what `layer(z)` gives, and it has no other."""
+def _form(layer: Layer) -> Any:
+    """What stands for `layer` in a container at inference."""
+    kind_of = type(layer)
+    says_by_call_alone = kind_of.__call__ is not Layer.__call__ and kind_of.at_inference is Layer.at_inference
+    return _CalledAlone(layer) if says_by_call_alone else layer.at_inference()
+
+
+class _CalledAlone:
+    """A layer at inference of which only `layer(z)` is known: rule 1, and no other."""
+
+    rows_independent = complex_safe = True
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
     def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, None]:
         return self.layer(z, *arguments, **options), None
+
+    def backward(self, delta: Delta, cache: None) -> Delta:
+        raise NotImplementedError(
+            f"{type(self.layer).__name__} says by __call__ alone what it is at inference: write at_inference(self) -> "
+            "a layer with three rules, so that deltas can flow through it"
+        )
 
     def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         return self.layer(z, *arguments, **options)

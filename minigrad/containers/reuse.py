@@ -24,14 +24,23 @@ class Repeat(Sequential):
 
 
 class Frozen(Container):
-    """A layer that is not trained: deltas flow through it, rule 3 is skipped, and what stands below does not notice.
+    """A layer that is kept as it is: deltas flow through it, rule 3 is skipped, and what stands below does not notice.
 
-    Its parameters are state: saved and cast with the others, but no optimiser sees them.
+        z_next  =  inner(z),    dz  =  rule 2 of what inner is at inference
+
+    It is run as at inference, in training too: dropout inside is off, and batch normalisation uses its running
+    statistics and leaves them.  Its parameters are state: saved and cast with the others, but no optimiser sees them.
     """
 
     def __init__(self, inner: Layer) -> None:
         require_layers(Frozen, (inner,))
         self.inner = inner
+        self._fixed = inner.at_inference()
+
+    @property
+    def rows_independent(self) -> bool:  # type: ignore[override]
+        """As they are at inference."""
+        return self._fixed.rows_independent
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("inner", self.inner),)
@@ -45,13 +54,16 @@ class Frozen(Container):
     def state(self) -> dict[str, Any]:
         return super().parameters() | super().state()
 
+    def at_inference(self) -> Layer:
+        return self
+
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         with self.within("inner"):
-            return self.inner.forward(z, *arguments, **options)
+            return self._fixed.forward(z, *arguments, **options)
 
     def backward(self, delta: Delta, cache: Any) -> Any:
         with self.within("inner"):
-            return self.inner.backward(delta, cache)
+            return self._fixed.backward(delta, cache)
 
     def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
         return {}

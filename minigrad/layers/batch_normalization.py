@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_flag, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating
+from minigrad.containers import Container
 from minigrad.initializers import Initializer, constant, zeros
+from minigrad.layer import Layer
 from minigrad.layers.lazy import Make
 from minigrad.layers.moments import into
 from minigrad.layers.normalization import Kept, Normalization, Plan
-from minigrad.typing import Array, Seed
+from minigrad.typing import Array, Gradients, Seed
 
 
 class _BatchNorm(Normalization):
-    """Every channel of z (N, C, ...) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+    """What BatchNorm1d and BatchNorm2d have in common.  Rules 2 and 3 stand in `Normalization`.
 
-        training    z_next  =  (z - mean z) / sqrt(var z + eps) weight + bias,    means over all axes but the channels
-        inference   the same with `running_mean` and `running_var`, so that rows do not depend on each other
-
-    forward moves the running statistics: r <- (1 - momentum) r + momentum (mean z, or the unbiased var z), in place;
-    with momentum=None they are the means over all batches so far.  `track_running_stats=False` keeps none: inference
-    then uses the statistics of its batch.  weight and bias have shape (num_features,); num_features=None leaves C to
-    the first batch.  Rules 2 and 3 stand in `Normalization`.  Ioffe and Szegedy, "Batch normalization", 2015.
-
-    ValueError unless z has the axes and the channels, and forward two values or more for each channel.
+    Ioffe and Szegedy, "Batch normalization", 2015.
     """
 
     rows_independent = False
@@ -87,11 +82,19 @@ class _BatchNorm(Normalization):
         plan = self.plan(z)
         if self.running_mean is None or self.running_var is None:
             return self.forward(z)[0]
+        z_next = into(np.multiply, z - self.running_mean.reshape(plan.of_parameters), self.scale(plan))
+        return z_next if self.bias is None else into(np.add, z_next, self.bias.reshape(plan.of_parameters))
+
+    def at_inference(self) -> Layer:
+        return BatchNormAtInference(self) if self.state_names else self
+
+    def scale(self, plan: Plan) -> Array:
+        """By what each channel is multiplied at inference: weight / sqrt(running_var + eps)."""
+        assert self.running_var is not None
         scale = 1 / np.sqrt(self.running_var + self.eps)
         if self.weight is not None:
             scale = scale * self.weight
-        z_next = into(np.multiply, z - self.running_mean.reshape(plan.of_parameters), scale.reshape(plan.of_parameters))
-        return z_next if self.bias is None else into(np.add, z_next, self.bias.reshape(plan.of_parameters))
+        return scale.reshape(plan.of_parameters)
 
     def observe(self, mean: Array | None, variance: Array, plan: Plan) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None or mean is None:
@@ -107,15 +110,67 @@ class _BatchNorm(Normalization):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of z (N, C) or of sequences z (N, C, L): see layers/batch_normalization.py."""
+    """Every channel of z (N, C) or (N, C, L) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+        training    z_next  =  (z - mean z) / sqrt(var z + eps) weight + bias,    moments over all axes but the channels
+        inference   the same with `running_mean` and `running_var`
+
+    forward moves these towards the moments of its batch, by `momentum`, the variance unbiased; momentum=None averages
+    over all batches so far; track_running_stats=False keeps none.  weight and bias have shape (num_features,).
+    ValueError unless z has the axes and the channels, and forward two values or more for each channel.
+    """
 
     pixels = ((), ("length",))
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images z (N, C, H, W): see layers/batch_normalization.py."""
+    """Every channel of images z (N, C, H, W) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+        training    z_next  =  (z - mean z) / sqrt(var z + eps) weight + bias,    moments over all axes but the channels
+        inference   the same with `running_mean` and `running_var`
+
+    forward moves these towards the moments of its batch, by `momentum`, the variance unbiased; momentum=None averages
+    over all batches so far; track_running_stats=False keeps none.  weight and bias have shape (num_features,).
+    ValueError unless z has the axes and the channels, and forward two values or more for each channel.
+    """
 
     pixels = (("height", "width"),)
+
+
+class BatchNormAtInference(Container):
+    """What batch normalisation is at inference: each channel times a number, plus another.
+
+    z_next  =  (z - running_mean) s weight + bias,    s = 1 / sqrt(running_var + eps)
+    dz = delta s weight,    dweight = sum delta (z - running_mean) s,    dbias = sum delta
+    """
+
+    rows_independent = True
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        self.norm = norm
+
+    def children(self) -> Sequence[tuple[str, Layer]]:
+        return (("norm", self.norm),)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        return self.norm(z), z
+
+    def backward(self, delta: Array, z: Array) -> Array:
+        require_delta(self.norm, delta, z.shape)
+        return delta * self.norm.scale(self.norm.plan(z))
+
+    def parameter_gradients(self, delta: Array, z: Array) -> Gradients:
+        require_delta(self.norm, delta, z.shape)
+        plan = self.norm.plan(z)
+        statistics = self.norm.state()
+        z_hat = (z - statistics["running_mean"].reshape(plan.of_parameters)) / np.sqrt(
+            statistics["running_var"].reshape(plan.of_parameters) + self.norm.eps
+        )
+        gradients = {"weight": (delta * z_hat).sum(axis=plan.axes), "bias": delta.sum(axis=plan.axes)}
+        return self.gather([{name: gradients[name] for name in self.norm.parameter_names}])
+
+    def at_inference(self) -> Layer:
+        return self
 
 
 def _values_per_channel(plan: Plan) -> int:

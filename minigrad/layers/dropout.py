@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.checks import require_delta, require_floating
 from minigrad.layer import Layer
+from minigrad.layers.activations import Identity
 from minigrad.typing import Array, Seed
 
 
@@ -41,6 +42,9 @@ class Dropout(Layer):
     def __call__(self, z: Array) -> Array:
         require_floating(self, z)
         return z
+
+    def at_inference(self) -> Layer:
+        return Identity()
 
     def _noise(self, z: Array) -> Array:
         """m, of the precision of z: the same numbers stay in every precision."""

@@ -276,7 +276,8 @@ def _kinds(parameter: inspect.Parameter, hint: Any, depth: int) -> list[Any]:
     if name in COSTS:
         return [nested._replace(code="Linear(3, 3, rng=0) >> MSELoss()", names={**nested.names, "MSELoss": MSELoss})]
     if isinstance(hint, type) and issubclass(hint, Layer) and hint is not Layer:
-        return list(_recipes(hint, depth + 1))[:2] if depth < 2 else []
+        kinds = hint.__subclasses__() if hint.__name__.startswith("_") else [hint]
+        return [recipe for cls in kinds for recipe in list(_recipes(cls, depth + 1))[:2]] if depth < 2 else []
     if parameter.kind is parameter.VAR_POSITIONAL:
         return [nested._replace(code="Linear(3, 4, rng=0), Tanh()")]
     if "Layer" in text or (not text and LAYER_NAMES.search(name)):
