@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_layer
+from minigrad.checks import kind, label, require_count, require_layer
 from minigrad.containers import Sequential
 from minigrad.layer import Layer
-from minigrad.losses import Loss
+from minigrad.losses import Loss, Penalized
 
 Model = TypeVar("Model", bound=Layer)
 
@@ -29,9 +30,23 @@ def build(model: Model, shape: Any) -> Model:
     )
     """
     require_layer(build, model)
-    below = model[:-1] if isinstance(model, Sequential) and len(model) and isinstance(model[-1], Loss) else model
+    batch = _batch(shape)
     with np.errstate(all="ignore"):  # zeros need not be in the domain of every layer
-        below(_batch(shape))
+        _below(copy.deepcopy(model))(batch)  # all or nothing: a width that fits below may fail above
+        _below(model)(batch)
+    return model
+
+
+def _below(model: Layer) -> Layer:
+    """The model without its penalties, and without the loss on top."""
+    if isinstance(model, Penalized):
+        return _below(model.cost)
+    if isinstance(model, Sequential) and len(model):
+        top = model[-1]
+        if isinstance(top, Loss):
+            return model[:-1]
+        below = _below(top)
+        return model if below is top else Sequential(*model[:-1], below)
     return model
 
 
@@ -39,8 +54,8 @@ def _batch(shape: Any) -> Any:
     if isinstance(shape, np.ndarray):
         return shape
     if isinstance(shape, tuple) and all(isinstance(size, int | np.integer) for size in shape):
-        return np.zeros((1, *shape))
-    if isinstance(shape, tuple):
+        return np.zeros((1, *(require_count(build, "sizes", size) for size in shape)))
+    if isinstance(shape, tuple) and all(isinstance(part, tuple | np.ndarray) for part in shape):
         return tuple(_batch(part) for part in shape)
     raise TypeError(
         f"{label(build)} expects the shape of one row, such as (784,) or (1, 28, 28), or a batch, got {kind(shape)}"

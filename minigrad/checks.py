@@ -94,6 +94,8 @@ def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
             f"{label(who)} expects delta of the shape of its output, {shape}, got {shape_of(delta)}: "
             "rule 2 of the layer above returned it, or the caller passed it"
         )
+    if shape:
+        require_floating(who, delta, "delta")  # of integers, some rules would give integers
 
 
 def require_float_dtype(who: object, dtype: Any) -> np.dtype[Any]:
@@ -137,7 +139,9 @@ def require_replacement(layer: object, own: Mapping[str, Array], arrays: Mapping
     replacement: dict[str, Array] = {}
     for name, given in arrays.items():
         if name not in own:
-            raise ValueError(f"{label(layer)} has no parameter {name!r}: it has {', '.join(own) or 'none'}")
+            state = f"; it is state, model.state()[{name!r}][...] = array writes it"
+            held = state if hasattr(layer, "state") and name in layer.state() else ""
+            raise ValueError(f"{label(layer)} has no parameter {name!r}{held}: it has {', '.join(own) or 'none'}")
         require_floating(layer, given, name)
         if given.shape != own[name].shape:
             raise ValueError(f"{label(layer)} expects {name} of shape {own[name].shape}, got {given.shape}")

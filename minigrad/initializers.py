@@ -30,7 +30,8 @@ Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array
 
 def constant(value: float) -> Initializer:
     """Every entry is `value`."""
-    return lambda shape, rng: np.full(shape, float(value))
+    number = require_number(constant, "value", value)
+    return lambda shape, rng: np.full(shape, number)
 
 
 def zeros() -> Initializer:
@@ -40,11 +41,13 @@ def zeros() -> Initializer:
 
 def uniform(bound: float) -> Initializer:
     """Independent uniform numbers on [-bound, bound)."""
+    require_number(uniform, "bound", bound, least=0.0)
     return lambda shape, rng: rng.uniform(-bound, bound, shape)
 
 
 def normal(std: float) -> Initializer:
     """Independent normal numbers of mean 0 and standard deviation `std`."""
+    require_number(normal, "std", std, least=0.0)
     return lambda shape, rng: rng.normal(0.0, std, shape)
 
 
@@ -55,7 +58,8 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, *kernel): how many inputs make one output, and the other way round."""
     if len(shape) < 2:
         raise ValueError(
-            f"fans expects the shape of a weight, (out, in, ...), got {tuple(shape)}: for a bias take zeros, or uniform"
+            f"fans expects the shape of a weight, (out, in, ...), got {tuple(shape)}: scales and biases have one axis, "
+            "take constant(1.0) and zeros() for them, by a pattern of their own"
         )
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
@@ -245,7 +249,8 @@ def _chosen(model: Layer, arrays: Mapping[str, Array], rules: Mapping[str, Initi
 
     aliases: dict[int, list[str]] = {id(array): [name] for name, array in arrays.items()}
     for name, owner, attribute in model.parameter_places():
-        aliases[id(getattr(owner, attribute))].append(name)
+        if id(getattr(owner, attribute)) in aliases:  # a frozen place holds no parameter
+            aliases[id(getattr(owner, attribute))].append(name)
     chosen = {}
     for pattern, initializer in rules.items():
         fitting = [

@@ -107,7 +107,9 @@ class Layer:
     def astype(self, dtype: Any) -> Self:
         """A copy whose parameters, and arrays of state, have the floating type `dtype`."""
         dtype = require_float_dtype(self, dtype)
-        own = self.parameters() | {name: value for name, value in self.state().items() if is_floating(value)}
+        named = self.parameters() | {name: value for name, value in self.state().items() if is_floating(value)}
+        # An array of several places, as in Repeat(BatchNorm1d(4), 2), once: it is to stay one.
+        own = dict({id(array): (name, array) for name, array in reversed(named.items())}.values())
         return self._twin(own, {name: array.astype(dtype) for name, array in own.items()})
 
     def state(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class FlatParameters:
         self._places = [
             (name, owner, attribute, views[id(getattr(owner, attribute))])
             for name, owner, attribute in layer.parameter_places()
+            if id(getattr(owner, attribute)) in views
         ]
         for _, owner, attribute, view in self._places:
             setattr(owner, attribute, view)

@@ -43,7 +43,7 @@ def log_softmax_backward(delta: Array, log_p: Array) -> Array:
     dz = np.empty_like(log_p)
     deltas, log_ps, result = _rows(delta), _rows(log_p), _rows(dz)
     ones, buffer = np.ones(log_p.shape[-1], log_p.dtype), _buffer(log_ps)
-    with _unbuffered():
+    with _unbuffered(), np.errstate(over="ignore"):
         for rows in _blocks(log_ps):
             p = _exp(log_ps[rows], buffer[: len(log_ps[rows])])
             p *= np.dot(deltas[rows], ones)[:, np.newaxis]
@@ -206,7 +206,7 @@ def _exp2_is_vectorised() -> bool:
 
 
 def _takes_blocks(z: Array) -> bool:
-    return z.shape[-1] >= WIDE and z.flags.c_contiguous and z.dtype.kind == "f" and z.size > 0
+    return z.shape[-1] >= WIDE and z.flags.c_contiguous and z.dtype.kind == "f" and z.itemsize >= 4 and z.size > 0
 
 
 def _rows(z: Array) -> Array:

@@ -171,7 +171,7 @@ def test_a_row_that_may_attend_to_nothing_is_refused():
         (
             np.ones((N, T, S), int),
             TypeError,
-            r"expects a mask to be an array of booleans, .*got ndarray of int64.*astype\(b",
+            r"expects a mask to be an array of booleans, .*got ndarray of int64.*np.asarray\(mask",
         ),
         ([[True]], TypeError, "expects a mask to be an array of booleans, .*got list"),
         (np.full((N, T, S), np.nan), ValueError, r"expects a mask without NaN and \+inf: 0 leaves a score as it is"),
@@ -319,7 +319,7 @@ def test_no_rows_and_no_steps():
     assert not any(gradient.any() for gradient in gradients.values())
     memory = np.ones((N, S, 4))
     assert layer((np.zeros((N, 0, 4)), memory, memory)).shape == (N, 0, 4)
-    with pytest.raises(ValueError, match="k and v have one length S, 1 or more"):
+    with pytest.raises(ValueError, match="S of 1 or more"):
         layer(np.zeros((N, 0, 4)))
 
 

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import Container, Elementwise, Layer, Linear, LogSoftmax, NLLLoss, ReLU, Sequential, Tanh
+from minigrad import (
+    BatchNorm1d,
+    Container,
+    CrossEntropyLoss,
+    Elementwise,
+    Layer,
+    Linear,
+    LogSoftmax,
+    NLLLoss,
+    ReLU,
+    Sequential,
+    Tanh,
+)
 from minigrad.testing import GradientContractError, check_layer, complex_step, diagnose, finite_differences
 from minigrad.testing.numeric import _central, direction, line
 
@@ -415,3 +427,17 @@ def test_the_error_is_seen_where_two_terms_of_the_expansion_cancel():
     b = -1.3125 / 4
     estimate = _central(lambda t: (t, np.array([t + 1000 * t**3 + b * t**5 + t**7])), 1.0, 0.0)
     assert 1e-5 < abs(float(estimate.value[0]) - 1) <= 4 * float(estimate.error[0])
+
+
+def test_a_gradient_that_cancels_is_not_held_to_its_own_size():
+    """A bias below batch normalisation changes nothing: what is left of its gradient is rounding, in any layout."""
+    for seed in range(4):
+        z = np.random.default_rng(seed).normal(size=(8, 20))
+        check_layer(Linear(20, 8, rng=seed) >> BatchNorm1d(8), z, cases="given")
+
+
+def test_complex_steps_of_many_units_are_not_blamed_for_the_kinks_close_by():
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        cost = Linear(20, 32, rng=rng) >> ReLU() >> Linear(32, 5, rng=rng) >> CrossEntropyLoss()
+        check_layer(cost, rng.normal(size=(64, 20)), rng.integers(0, 5, 64), cases="given")

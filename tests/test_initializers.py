@@ -80,7 +80,7 @@ def test_fans_are_those_of_a_weight():
     assert fans((3, 5)) == (5, 3)
     assert fans((3, 5, 2, 4)) == (40, 24)
     with pytest.raises(
-        ValueError, match=r"fans expects the shape of a weight, \(out, in, ...\), got \(3,\): for a bias"
+        ValueError, match=r"fans expects the shape of a weight, \(out, in, ...\), got \(3,\): scales and biases"
     ):
         fans((3,))
 

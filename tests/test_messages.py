@@ -22,7 +22,7 @@ from minigrad import (
     minimize_lbfgs,
     value_and_gradients,
 )
-from minigrad.initializers import constant, normal
+from minigrad.initializers import normal
 from minigrad.layers import Elementwise
 from minigrad.testing import check_layer, check_loss, diagnose
 
@@ -199,7 +199,7 @@ MESSAGES = [
         "was asked for an array of shape (2, 3), got ndarray of float64 and shape (3,)",
     ),
     (
-        lambda: Linear(3, 2, bias_initializer=constant(np.nan)),
+        lambda: Linear(3, 2, bias_initializer=lambda shape, rng: np.full(shape, np.nan)),
         ValueError,
         "expects finite numbers, got nan in the initial array[0] (2 of 2 entries are not finite)",
     ),

@@ -11,6 +11,7 @@ from minigrad.losses import (
     BCELoss,
     BCEWithLogitsLoss,
     BernoulliNLLLoss,
+    CrossEntropyLoss,
     ElementwiseLoss,
     GaussianNLLLoss,
     HingeLoss,
@@ -20,6 +21,7 @@ from minigrad.losses import (
     L1Loss,
     MSELoss,
     MultiMarginLoss,
+    NLLLoss,
     PoissonNLLLoss,
     QuantileLoss,
     SmoothL1Loss,
@@ -275,3 +277,32 @@ def test_an_elementwise_loss_of_ones_own():
     np.testing.assert_allclose(Quartic("sum").backward(2.0, cache), 8 * (Z - T) ** 3, rtol=1e-15)
     with pytest.raises(NotImplementedError, match=r"ElementwiseLoss lacks f\(self, z, t\)"):
         ElementwiseLoss()(Z, T)
+
+
+def test_a_weight_of_0_takes_an_infinite_term_out_of_rule_2():
+    loss = PoissonNLLLoss()
+    with np.errstate(over="ignore"):
+        value, cache = loss.forward(np.array([1000.0, 1.0]), np.ones(2), np.array([0.0, 1.0]))
+        dz = loss.backward(1.0, cache)
+    assert value == pytest.approx(np.e - 1, rel=1e-15)
+    np.testing.assert_allclose(dz, [0, np.e - 1], rtol=1e-15)
+
+
+def test_outliers_do_not_overflow_on_the_way():
+    with np.errstate(over="raise", invalid="raise"):
+        for loss in (HuberLoss("sum"), SmoothL1Loss("sum")):
+            assert loss(np.array([1e200]), np.array([0.0])) == 1e200
+        assert BCEWithLogitsLoss("sum")(np.array([1e308]), np.array([1.0])) == 0
+
+
+def test_negative_rates_are_refused():
+    with pytest.raises(ValueError, match=r"expects rates of 0 or more, got -1 in z\[1\]: an exponential below"):
+        PoissonNLLLoss(log_input=False)(np.array([1.0, -1.0]), np.ones(2))
+
+
+def test_class_weights_are_refused_before_the_loss_is_made():
+    for kind in (CrossEntropyLoss, MultiMarginLoss, NLLLoss):
+        with pytest.raises(ValueError, match=rf"{kind.__name__} expects class_weights of 0 or more, got -1"):
+            kind(class_weights=[-1.0, 1.0])
+    with pytest.raises(TypeError, match=r"MSELoss expects reduction first, in .*, got ndarray"):
+        MSELoss(np.ones(3))

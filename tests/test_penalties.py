@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from minigrad import SGD, FlatParameters, Linear, LogSoftmax, NLLLoss, Sequential, Tanh, minimize_lbfgs
+from minigrad import SGD, FlatParameters, Layer, Linear, LogSoftmax, NLLLoss, Sequential, Tanh, minimize_lbfgs
 from minigrad import value_and_gradients as derive
 from minigrad.fusions import LinearLogSoftmaxNLLLoss, fused
 from minigrad.losses import L1Penalty, L2Penalty, MSELoss, Penalized
@@ -177,3 +177,33 @@ MESSAGES = [
 def test_messages(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_wrong_rule_3_below_a_penalty_does_not_broadcast():
+    class OneForAll(Layer):
+        """One gradient where there are three."""
+
+        parameter_names = ("a",)
+
+        def __init__(self):
+            self.a = np.ones(3)
+
+        def forward(self, z):
+            return (self.a * z).sum(), z
+
+        def backward(self, delta, z):
+            return delta * self.a * np.ones_like(z)
+
+        def parameter_gradients(self, delta, z):
+            return {"a": np.array([(delta * z).sum()])}
+
+    with pytest.raises(ValueError, match=r"expects the gradient of a to have its shape \(3,\), got \(1,\)"):
+        derive(Penalized(OneForAll(), L2Penalty(1.0)), np.ones((4, 3)))
+
+
+def test_cost_and_penalties_are_fixed():
+    penalized = Penalized(Linear(3, 2, rng=0) >> LogSoftmax() >> NLLLoss(), L2Penalty(0.1))
+    for name in ("cost", "penalties"):
+        with pytest.raises(AttributeError, match="no setter"):
+            setattr(penalized, name, None)
+    assert len(penalized[:-1]) == 2

@@ -265,3 +265,29 @@ def test_deltas_and_types_that_do_not_fit(layer):
         layer.backward(z_next[:1], cache)
     with pytest.raises(TypeError, match="of a floating type, got int64"):
         layer.forward(z.astype(int))
+
+
+def test_the_delta_of_a_window_with_nan_goes_to_the_nan():
+    layer = MaxPool1d(3)
+    z = np.array([[[1.0, 2.0, np.nan, 4.0, 6.0, 5.0]]])
+    z_next, cache = layer.forward(z)
+    np.testing.assert_array_equal(z_next, [[[np.nan, 6.0]]])
+    np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 2)), cache), [[[0, 0, 1, 0, 1, 0]]])
+
+
+@pytest.mark.parametrize("layer", [AvgPool1d(2), AdaptiveAvgPool1d(2), MaxPool1d(2), GlobalAveragePool()], ids=repr)
+def test_a_delta_of_integers_is_refused(layer):
+    z_next, cache = layer.forward(np.zeros((1, 1, 4)))
+    with pytest.raises(TypeError, match="expects delta of a floating type, got int64"):
+        layer.backward(np.ones(z_next.shape, int), cache)
+
+
+@pytest.mark.parametrize("layer", [MaxPool1d(2, padding=1), AvgPool1d(2, padding=1)], ids=repr)
+def test_nothing_to_pool_is_refused(layer):
+    with pytest.raises(ValueError, match="expects spatial axes of one entry or more"):
+        layer(np.zeros((1, 1, 0)))
+
+
+def test_flags_of_pools_are_looked_at():
+    with pytest.raises(TypeError, match="AvgPool2d expects ceil_mode to be True or False, got int"):
+        AvgPool2d(3, 2, 1, 2)

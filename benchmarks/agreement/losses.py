@@ -161,9 +161,12 @@ def _hinge(rng: np.random.Generator) -> Pair:
     shape, squared = draw_shape(rng), draw_coin(rng)
 
     def theirs(z: Any, t: Any) -> Any:
-        return (torch.relu(1 - t * z) ** (2 if squared else 1)).mean()
+        return _reduced(torch.relu(1 - t * z) ** (2 if squared else 1), reduction)
 
-    return Pair(HingeLoss(squared=squared), theirs, draw_numbers(rng, shape), (1.0 * rng.choice([-1, 1], shape),))
+    reduction = draw_reduction(rng)
+    return Pair(
+        HingeLoss(reduction, squared=squared), theirs, draw_numbers(rng, shape), (1.0 * rng.choice([-1, 1], shape),)
+    )
 
 
 def _quantile(rng: np.random.Generator) -> Pair:
@@ -174,9 +177,14 @@ def _quantile(rng: np.random.Generator) -> Pair:
 
     def theirs(z: Any, t: Any) -> Any:
         r, quantiles = t[..., None] - z, torch.tensor(q).to(z.dtype)
-        return torch.maximum(quantiles * r, (quantiles - 1) * r).mean()
+        return _reduced(torch.maximum(quantiles * r, (quantiles - 1) * r), reduction)
 
-    return Pair(QuantileLoss(tuple(q)), theirs, z, (draw_numbers(rng, z.shape[:-1]),))
+    reduction = draw_reduction(rng)
+    return Pair(QuantileLoss(tuple(q), reduction), theirs, z, (draw_numbers(rng, z.shape[:-1]),))
+
+
+def _reduced(terms: Any, reduction: str) -> Any:
+    return terms if reduction == "none" else getattr(terms, reduction)()
 
 
 def _penalized(rng: np.random.Generator) -> Pair:

@@ -14,6 +14,7 @@ from minigrad.layers.multi_head import MultiHeadAttention
 from minigrad.layers.recurrent import GRU, LSTM, RNN
 from minigrad.layers.smooth_activations import GELU
 from minigrad.layers.transformer import transformer_encoder_block
+from minigrad.testing.variants import moved_off
 
 
 def recurrent(kind: Any, with_states: bool) -> Callable[[np.random.Generator], Pair]:
@@ -94,10 +95,11 @@ def multi_head(rng: np.random.Generator) -> Pair:
     heads, rows, of_q, of_k = rng.integers((1, 1, 2, 2), 5).tolist()
     embed, bias, alone = heads * int(rng.integers(1, 4)), bool(rng.integers(2)), bool(rng.integers(2))
     of_k = of_q if alone else of_k
-    mask = _mask(rng, (of_q, of_k))
-    of_batch = rng.random((rows, 1, of_k)) < 0.6
+    causal = bool(rng.integers(2))
+    mask = None if causal else _mask(rng, (of_q, of_k))
+    of_batch = rng.random((rows, *((), (1,), (heads,))[rng.integers(3)], 1, of_k)) < 0.6
     of_batch[..., :2] = True
-    ours = MultiHeadAttention(embed, heads, bias, mask=mask, rng=rng)
+    ours = moved_off(MultiHeadAttention(embed, heads, bias, causal, mask, rng=rng), rng)
     inner = torch.nn.MultiheadAttention(embed, heads, bias=bias, batch_first=True)
 
     class Theirs(torch.nn.Module):  # type: ignore[misc]
@@ -107,13 +109,15 @@ def multi_head(rng: np.random.Generator) -> Pair:
 
         def forward(self, *parts: Any) -> Any:
             q, k, v = parts[:1] * 3 if alone else parts[:3]
-            # Its booleans say "may not attend"; both of its masks are of one type.
+            # Its booleans say "may not attend"; its mask has one axis for the batch and the heads.
             hidden = torch.zeros(of_q, of_k, dtype=q.dtype)
-            if mask is not None:
-                given = torch.tensor(mask)
+            if mask is not None or causal:
+                given = torch.tensor(mask) if mask is not None else torch.ones(of_q, of_k, dtype=torch.bool).tril()
                 hidden = torch.where(given, 0.0, -torch.inf) if given.dtype == torch.bool else given
-            padding = torch.where(parts[-1][:, 0], 0.0, -torch.inf).to(q.dtype)
-            return self.inner(q, k, v, attn_mask=hidden.to(q.dtype), key_padding_mask=padding, need_weights=False)[0]
+            padding = torch.where(parts[-1], 0.0, -torch.inf)
+            padding = padding if padding.ndim == 4 else padding[:, None]
+            both = (hidden + padding).expand(rows, heads, of_q, of_k).reshape(-1, of_q, of_k)
+            return self.inner(q, k, v, attn_mask=both.to(q.dtype), need_weights=False)[0]
 
     z: Any = rng.normal(size=(rows, of_q, embed))
     if not alone:
@@ -131,8 +135,11 @@ def encoder_block(norm_first: bool) -> Callable[[np.random.Generator], Pair]:
         embed = heads * int(rng.integers(-(-8 // heads), 10))  # LayerNorm of few features divides by next to nothing
         activation = (ReLU(), GELU())[rng.integers(2)]
         causal = bool(rng.integers(2))
-        ours = transformer_encoder_block(
-            embed, heads, hidden, activation=activation, norm_first=norm_first, causal=causal, rng=rng
+        ours = moved_off(
+            transformer_encoder_block(
+                embed, heads, hidden, activation=activation, norm_first=norm_first, causal=causal, rng=rng
+            ),
+            rng,
         )
         options = {"dropout": 0.0, "batch_first": True, "norm_first": norm_first}
         layer = torch.nn.TransformerEncoderLayer(

@@ -66,12 +66,12 @@ def pad(rng: np.random.Generator) -> Pair:
 
 
 def dropout(rng: np.random.Generator) -> Pair:
-    """PyTorch draws other numbers: given the same noise, the same must come out of both."""
+    """PyTorch draws other numbers: of the same places kept, the same must come out of both."""
     import torch
 
     z, p, seed = _images(rng), float(rng.choice([0.0, 0.1, 0.5, 1.0])), int(rng.integers(2**31))
-    m = Dropout(p, rng=seed).forward(np.ones(z.shape))[0]
-    return Pair(Dropout(p, rng=seed), lambda t: t * torch.tensor(m).to(t.dtype), z)
+    kept = torch.tensor(Dropout(p, rng=seed).forward(np.ones(z.shape))[0] != 0)
+    return Pair(Dropout(p, rng=seed), lambda t: t * kept / (1 - p) if p < 1 else 0 * t, z)
 
 
 def embedding(rng: np.random.Generator) -> Pair:

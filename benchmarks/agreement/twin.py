@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -59,7 +60,9 @@ def differences(pair: Pair, dtype: str, rng: np.random.Generator) -> dict[str, f
 
     tensors = [torch.tensor(part, requires_grad=part.dtype.kind == "f") for part in z]
     result = pair.result(theirs(*tensors, *(_tensor(argument) for argument in arguments)))
-    result.backward(torch.tensor(delta).reshape(result.shape))
+    if result.shape != delta.shape:
+        return {"output": math.inf}
+    result.backward(torch.tensor(delta))
 
     found = {"output": _apart(z_next, result)}
     for i, (part, tensor) in enumerate(zip(dz if type(dz) is tuple else (dz,), tensors, strict=True)):
@@ -81,12 +84,11 @@ def _tensor(value: Any) -> Any:
 
 
 def _apart(ours: Any, theirs: Any) -> float:
-    expected = theirs.detach().numpy()
-    found = np.asarray(ours)
+    """The largest difference, relative; infinity where one is not a number, or types or shapes differ."""
+    expected, found = theirs.detach().numpy(), np.asarray(ours)
     if found.dtype != expected.dtype or found.shape != expected.shape:
-        if found.size != expected.size or found.dtype != expected.dtype:
-            return float("inf")
-        found = found.reshape(expected.shape)
+        return math.inf
     if not expected.size:
         return 0.0
-    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    apart = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    return apart if math.isfinite(apart) else math.inf

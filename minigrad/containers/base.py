@@ -17,6 +17,9 @@ from minigrad.typing import Array, Delta, Gradients, Input
 class Container(Layer):
     """A layer made of layers.  Subclasses give `children` and the rules; names and sharing are looked after here.
 
+    Everything that rule 1 runs must be in `children`: at inference each of them is replaced by what it is there, and so
+    it is called by its attribute, self.inner.forward(z), not through another layer that holds it.
+
     A parameter is named after its place: "inner.weight" is the weight of child "inner".  An array that stands in
     several places has the name of the first, and its gradient is the sum over the places.  Rule 3 hands the gradients
     of the children, in the order of `children`, to `gather`, which names and adds them.  A container may have arrays of
@@ -58,8 +61,9 @@ class Container(Layer):
 
     def at_inference(self) -> Layer:
         """The same with its children at inference, and with the same arrays."""
-        forms = {id(child): _form(child) for _, child in self.children()}
-        if all(forms[id(child)] is child for _, child in self.children()):
+        children = [child for _, child in self.children()]
+        forms = {id(child): _form(child) for child in children}
+        if all(forms[id(child)] is child for child in children):
             return self
         arrays = {id(value): value for value in vars(self).values() if isinstance(value, np.ndarray)}
         return copy.deepcopy(self, {**arrays, **forms})
@@ -71,6 +75,11 @@ class Container(Layer):
             for name, array in child.parameters().items():
                 if id(array) not in seen:
                     seen.add(id(array))
+                    if f"{child_name}.{name}" in named:
+                        raise ValueError(
+                            f"{self.outline()} has two parameters of one name, {child_name}.{name}: give each child "
+                            "another name in children()"
+                        )
                     named[f"{child_name}.{name}"] = array
         return named
 
@@ -158,6 +167,11 @@ class _CalledAlone:
 
     def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         return self.layer(z, *arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.layer, name)
 
     def __repr__(self) -> str:
         return repr(self.layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.checks import require_layers, require_pair, require_tuple
+from minigrad.checks import require_delta, require_layers, require_pair, require_tuple
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
 from minigrad.typing import Array, Delta, Gradients, Input
@@ -19,6 +19,8 @@ class Parallel(Container):
 
     def __init__(self, *layers: Layer) -> None:
         require_layers(type(self), layers)
+        if not layers:
+            raise ValueError(f"{type(self).__name__} expects a layer or more, got none: {type(self).__name__}(f, g)")
         self.layers = layers
         self._children = tuple((str(i), layer) for i, layer in enumerate(layers))
 
@@ -111,7 +113,9 @@ class Residual(Container):
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         with self.within("inner"):
-            return delta + self.inner.backward(delta, cache)
+            dz = self.inner.backward(delta, cache)
+            require_delta(self.inner, dz, delta.shape)
+            return delta + dz
 
     def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
         with self.within("inner"):
@@ -120,6 +124,7 @@ class Residual(Container):
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Array, Gradients]:
         with self.within("inner"):
             dz, gradients = self.inner.backpropagate(delta, cache)
+            require_delta(self.inner, dz, delta.shape)
         return delta + dz, self.gather([gradients])
 
     def __call__(self, z: Array) -> Array:
@@ -127,7 +132,9 @@ class Residual(Container):
             z_next = self.inner(z)
         return self._sum(z, z_next)
 
-    def _sum(self, z: Array, z_next: Array) -> Array:
+    def _sum(self, z: Any, z_next: Any) -> Array:
+        if type(z) is tuple or type(z_next) is tuple:
+            raise TypeError(f"{self.outline()} expects an array that becomes an array, got a tuple: Add joins branches")
         if z_next.shape != z.shape:
             raise ValueError(
                 f"{self.outline()} expects its layer to keep the shape of z, {z.shape}, got {z_next.shape}: "
@@ -142,5 +149,10 @@ def _total(deltas: tuple[Any, ...]) -> Any:
         return tuple(_total(parts) for parts in zip(*deltas, strict=True))
     total = deltas[0]
     for delta in deltas[1:]:
+        if delta.shape != total.shape:  # it would broadcast
+            raise ValueError(
+                f"Branch expects rule 2 of all its layers to give deltas of the shape of z, got {total.shape} and "
+                f"{delta.shape}"
+            )
         total = total + delta
     return total

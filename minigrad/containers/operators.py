@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.checks import require_layers
 from minigrad.containers.branches import Branch
 from minigrad.containers.joints import Add
 from minigrad.containers.sequential import Sequential
@@ -12,15 +13,13 @@ from minigrad.layer import Layer
 
 def stack(below: Layer, above: Any) -> Sequential:
     """f >> g: g on top of f.  Stacks are joined into one, so that `model >> loss` is as `Sequential(*model, loss)`."""
-    if not isinstance(above, Layer):
-        return NotImplemented
+    require_layers(stack, (above,))
     return Sequential(*_layers(below), *_layers(above))
 
 
 def add(first: Layer, second: Any) -> Sequential:
     """f + g: z goes into both, and their outputs are added."""
-    if not isinstance(second, Layer):
-        return NotImplemented
+    require_layers(add, (second,))
     return Sequential(Branch(first, second), Add())
 
 

@@ -48,9 +48,6 @@ class Frozen(Container):
     def parameters(self) -> dict[str, Array]:
         return {}
 
-    def parameter_places(self) -> list[tuple[str, Layer, str]]:
-        return []
-
     def state(self) -> dict[str, Any]:
         return super().parameters() | super().state()
 

@@ -64,7 +64,10 @@ class Identity(Layer):
 
 
 class Sigmoid(Elementwise):
-    """1 / (1 + e^-z) = P(t = 1) of the Bernoulli distribution with logit z; derivative y (1 - y) at output y."""
+    """1 / (1 + e^-z) = P(t = 1) of the Bernoulli distribution with logit z; derivative y (1 - y) at output y.
+
+    Where y has rounded to 1, from z = 37 on, the derivative is 0, as in PyTorch: LogSigmoid keeps its digits there.
+    """
 
     def f(self, z: Array) -> Array:
         return sigmoid(z)

@@ -71,10 +71,11 @@ class ScaledDotProductAttention(Layer):
             if part.dtype == bool:
                 allowed = allowed & part
             else:
-                with np.errstate(over="ignore"):  # what is -1e300 in float64, is -inf in float32
+                with np.errstate(over="ignore"):  # what is -1e300 in float64, is -inf in float32, and so are sums
                     part = part.astype(scores.real.dtype)
-                allowed = allowed & (part != -np.inf)
-                scores = scores + np.where(part == -np.inf, 0, part)
+                    moved = scores + np.where(part == -np.inf, 0, part)
+                allowed = allowed & (part != -np.inf) & (moved.real != -np.inf)
+                scores = np.where(allowed, moved, 0)
         if not allowed.any(axis=-1).all() and scores.size:
             self._refuse(np.broadcast_to(allowed, scores.shape))
         return np.where(allowed, scores, scores.dtype.type(-np.inf))
@@ -85,7 +86,7 @@ class ScaledDotProductAttention(Layer):
         raise ValueError(
             f"{self!r} expects every row of q to attend to one row of k or more, got a mask that leaves none for "
             f"row [{first}] and {len(lost)} rows in all: let padding attend to itself, "
-            "mask | np.eye(T, dtype=bool), and leave its outputs out of the cost"
+            "True, or 0 of numbers, where a padded row meets a row of k, and leave its outputs out of the cost"
         )
 
     def _require_input(self, z: Any) -> tuple[Array, Array, Array]:
@@ -131,10 +132,11 @@ def require_mask(who: Layer, mask: Any, shape: tuple[int, ...]) -> None:
 
 
 def _require_mask_type(who: object, mask: Any) -> None:
-    if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "bf":
+    # np.matrix and masked arrays redefine `*` and drop values: both would go wrong without a word.
+    if type(mask) is not np.ndarray or mask.dtype.kind not in "bf":
         raise TypeError(
             f"{label(who)} expects a mask to be an array of booleans, True where a row may attend, or of floating "
-            f"numbers to add, got {kind(mask)}: mask.astype(bool)"
+            f"numbers to add, got {kind(mask)}: np.asarray(mask, dtype=bool)"
         )
     if mask.dtype.kind == "f" and not (mask < np.inf).all():
         raise ValueError(f"{label(who)} expects a mask without NaN and +inf: 0 leaves a score as it is, -inf hides it")

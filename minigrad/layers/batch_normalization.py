@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating
+from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_number
 from minigrad.containers import Container
 from minigrad.initializers import Initializer, constant, zeros
 from minigrad.layer import Layer
@@ -45,12 +45,14 @@ class _BatchNorm(Normalization):
     ) -> None:
         name = type(self).__name__
         self.num_features = None if num_features is None else require_count(type(self), "num_features", num_features)
-        if momentum is not None and (not isinstance(momentum, int | float | np.floating) or not 0 <= momentum <= 1):
+        if momentum is not None and not 0 <= require_number(type(self), "momentum", momentum) <= 1:
             raise ValueError(f"{name} expects momentum from 0 to 1, or None for a plain average, got {momentum!r}")
         require_flag(type(self), "track_running_stats", track_running_stats)
         self.momentum = None if momentum is None else float(momentum)
         self.state_names = ("running_mean", "running_var", "num_batches_tracked") if track_running_stats else ()
-        self.prepare(eps, affine, True, (weight_initializer, bias_initializer))
+        self.prepare(
+            require_number(type(self), "eps", eps, least=0.0), affine, True, (weight_initializer, bias_initializer)
+        )
         self.start(self.num_features, rng, dtype)
 
     def create(self, width: int, make: Make) -> None:
@@ -60,29 +62,33 @@ class _BatchNorm(Normalization):
             self.running_mean, self.running_var = make(zeros(), (width,)), make(constant(1.0), (width,))
             self.num_batches_tracked = np.array(0)
 
-    def plan(self, z: Array) -> Plan:
+    def plan(self, z: Array, training: bool = False) -> Plan:
         require_floating(self, z)
         if z.ndim - 2 not in map(len, self.pixels) or z.shape[1] != (self.num_features or z.shape[1]):
             channels = str(self.num_features or "num_features")
             shapes = " or ".join(f"({', '.join(('batch', channels, *names))})" for names in self.pixels)
             raise ValueError(f"{self!r} expects z of shape {shapes}, got {z.shape}: the second axis is the channels")
+        plan = Plan(z.shape, (0, *range(2, z.ndim)), (z.shape[1], *(1 for _ in z.shape[2:])))
+        if training and _values_per_channel(plan) < 2:
+            raise ValueError(
+                f"{self!r} expects two values or more for each channel in training, got {_values_per_channel(plan)} "
+                f"in z of shape {z.shape}: train on larger batches, or take LayerNorm or GroupNorm"
+            )
         self.see(z.shape[1])
-        return Plan(z.shape, (0, *range(2, z.ndim)), (z.shape[1], *(1 for _ in z.shape[2:])))
+        return plan
 
     def forward(self, z: Array) -> tuple[Array, Kept]:
-        count = _values_per_channel(self.plan(z))
-        if count < 2:
-            raise ValueError(
-                f"{self!r} expects two values or more for each channel in training, got {count} in z of shape "
-                f"{z.shape}: train on larger batches, or take LayerNorm or GroupNorm"
-            )
+        self.plan(z, training=True)
         return super().forward(z)
 
     def __call__(self, z: Array) -> Array:
         plan = self.plan(z)
         if self.running_mean is None or self.running_var is None:
             return self.forward(z)[0]
-        z_next = into(np.multiply, z - self.running_mean.reshape(plan.of_parameters), self.scale(plan))
+        mean, scale = self.running_mean.reshape(plan.of_parameters), self.scale(plan)
+        if self.weight is None:  # then z alone decides the precision, as in training
+            mean, scale = mean.astype(z.dtype), scale.astype(z.dtype)
+        z_next = into(np.multiply, z - mean, scale)
         return z_next if self.bias is None else into(np.add, z_next, self.bias.reshape(plan.of_parameters))
 
     def at_inference(self) -> Layer:
@@ -99,11 +105,11 @@ class _BatchNorm(Normalization):
     def observe(self, mean: Array | None, variance: Array, plan: Plan) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None or mean is None:
             return
-        self.num_batches_tracked += 1
-        rate = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        rate = 1 / (int(self.num_batches_tracked) + 1) if self.momentum is None else self.momentum
         count = _values_per_channel(plan)
         _move(self.running_mean, mean.reshape(-1), rate)
         _move(self.running_var, variance.reshape(-1) * (count / (count - 1)), rate)
+        self.num_batches_tracked += 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features or '?'})"

@@ -19,7 +19,7 @@ class Dropout(Layer):
     The mean over m is z, so that inference needs no factor.  The layer draws from its own generator, made from `rng`.
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
 
-    ValueError unless 0 <= p <= 1; p = 1 drops everything.
+    ValueError unless 0 <= p <= 1; p = 1 drops everything.  p is told to one part in 2^24.
     """
 
     state_names = ("rng",)

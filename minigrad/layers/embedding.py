@@ -40,7 +40,9 @@ class Embedding(Layer):
         self.num_embeddings = require_count(Embedding, "num_embeddings", num_embeddings)
         self.embedding_dim = require_count(Embedding, "embedding_dim", embedding_dim)
         if padding_idx is not None and not (
-            isinstance(padding_idx, int | np.integer) and -num_embeddings <= padding_idx < num_embeddings
+            isinstance(padding_idx, int | np.integer)
+            and not isinstance(padding_idx, bool)
+            and -num_embeddings <= padding_idx < num_embeddings
         ):
             raise ValueError(f"Embedding expects padding_idx to be one of {num_embeddings} rows, got {padding_idx!r}")
         self.padding_idx = None if padding_idx is None else int(padding_idx) % self.num_embeddings
@@ -69,7 +71,8 @@ class Embedding(Layer):
         return {"weight": gradient}
 
     def _require_indices(self, z: Array) -> None:
-        if not isinstance(z, np.ndarray) or z.dtype.kind not in "iu":
+        # np.matrix and masked arrays would lose their shape, or their mask, without a word.
+        if not isinstance(z, np.ndarray) or isinstance(z, np.matrix | np.ma.MaskedArray) or z.dtype.kind not in "iu":
             fix = "pass z.astype(int)" if isinstance(z, np.ndarray) else "pass np.asarray(z)"
             raise TypeError(f"{self!r} expects z to be an array of integers, got {kind(z)}: {fix}")
         if not z.ndim:

@@ -64,19 +64,19 @@ class RBF(LazyLayer):
     def backward(self, delta: Array, cache: Any) -> Array:
         z, _, y = cache
         require_delta(self, delta, y.shape)
-        pull = delta * y * np.exp(self.log_gamma)
-        # From the middle of the centres: far from 0, the difference of two large products would lose digits.
-        middle = self.centers.mean(axis=0)
-        return -2 * ((z - middle) * pull.sum(axis=-1, keepdims=True) - pull @ (self.centers - middle))
+        pull = -2 * delta * y * np.exp(self.log_gamma)
+        # Feature by feature: as a difference of two products it would lose digits where centres are far apart.
+        dz = [(pull * (z[..., d, np.newaxis] - self.centers[:, d])).sum(axis=-1) for d in range(z.shape[-1])]
+        return np.stack(dz, axis=-1)
 
     def parameter_gradients(self, delta: Array, cache: Any) -> Gradients:
         z, distances, y = cache
         require_delta(self, delta, y.shape)
-        z, gamma, middle = z.reshape(-1, z.shape[-1]), np.exp(self.log_gamma), self.centers.mean(axis=0)
-        pull = (delta * y).reshape(-1, self.num_centers) * gamma
-        total = pull.sum(axis=0)[:, np.newaxis]
+        z = z.reshape(-1, z.shape[-1])
+        pull = (delta * y).reshape(-1, self.num_centers) * np.exp(self.log_gamma)
+        columns = [(pull * (z[:, d, np.newaxis] - self.centers[:, d])).sum(axis=0) for d in range(z.shape[-1])]
         return {
-            "centers": 2 * (pull.T @ (z - middle) - total * (self.centers - middle)),
+            "centers": 2 * np.stack(columns, axis=-1),
             "log_gamma": -np.add.reduce(pull * distances.reshape(pull.shape), axis=0),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread  # what threading.RLock is: importing minigrad loads little beyond NumPy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,6 +16,9 @@ from minigrad.typing import Array, Seed
 
 Make: TypeAlias = "Callable[[Initializer, tuple[int, ...]], Array]"
 """make(initializer, shape): a new array of the layer's floating type, from its generator."""
+
+
+_creating = _thread.RLock()  # of all layers, so that each can be copied and pickled
 
 
 class LazyLayer(Layer):
@@ -35,9 +39,20 @@ class LazyLayer(Layer):
 
     def see(self, width: Any) -> None:
         """The width of the input is known: create the arrays, unless they are there."""
-        if self._make is not None:
-            self.create(width, self._make)
-            self._make, self._initializers = None, ()
+        if self._make is None:
+            return
+        if 0 in (width if isinstance(width, tuple) else (width,)):
+            raise ValueError(f"{self!r} expects a width of 1 or more, got an input of none: z.shape[1:] has a 0")
+        with _creating:
+            if self._make is not None:  # else another thread was first
+                before = dict(vars(self))
+                try:
+                    self.create(width, self._make)
+                except Exception:
+                    vars(self).clear()  # it waits for a width still
+                    vars(self).update(before)
+                    raise
+                self._make, self._initializers = None, ()
 
     def create(self, width: Any, make: Make) -> None:
         """Make the arrays: self.weight = make(uniform(0.1), (out, width))."""
@@ -51,9 +66,18 @@ class LazyLayer(Layer):
         self._require_created()
         return super().state()
 
+    def __getattr__(self, name: str) -> Any:
+        # Called where there is no such attribute: arrays that are still to be made are told apart.
+        if not name.startswith("_") and name in (*type(self).parameter_names, *vars(self).get("parameter_names", ())):
+            raise AttributeError(self._not_yet())
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _require_created(self) -> None:
-        if self._make is not None:
-            raise ValueError(
-                f"{self!r} has no arrays yet, since its width was left out: run the model on a batch first, or "
-                "minigrad.build(model, (features,)) with the shape of one row of its input"
-            )
+        if self._make is not None and (self.parameter_names or self.state_names):
+            raise ValueError(self._not_yet())
+
+    def _not_yet(self) -> str:
+        return (
+            f"{self!r} has no arrays yet, since its width was left out: run the model on a batch first, or "
+            "minigrad.build(model, shape) with the shape of one row of its input, such as (784,) or (1, 28, 28)"
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_floating, require_tuple
+from minigrad.checks import require_count, require_flag, require_float_dtype, require_floating, require_tuple
 from minigrad.containers import Container
 from minigrad.initializers import initialize, xavier_uniform, zeros
 from minigrad.kernels import affine, transposed_product
@@ -55,6 +55,9 @@ class MultiHeadAttention(Container):
                 f"MultiHeadAttention expects embed_dim to be a multiple of num_heads, got {embed_dim} and {num_heads}: "
                 f"{embed_dim} divides by {fits}"
             )
+        require_flag(MultiHeadAttention, "bias", bias)
+        require_flag(MultiHeadAttention, "causal", causal)
+        dtype = require_float_dtype(MultiHeadAttention, dtype)
         self.attention = ScaledDotProductAttention(causal, mask)
         rng = np.random.default_rng(rng)
         e = self.embed_dim
@@ -142,7 +145,17 @@ class MultiHeadAttention(Container):
                 raise ValueError(
                     f"{self!r} expects {name} of shape (batch, sequence, {self.embed_dim}), got {part.shape}: {fix}"
                 )
+        n, lengths = parts[0].shape[0], (parts[1].shape[1], parts[2].shape[1])
+        if any(len(part) != n for part in parts) or lengths[0] != lengths[1] or not lengths[0]:
+            shapes = ", ".join(str(part.shape) for part in parts)
+            raise ValueError(
+                f"{self!r} expects q (N, T, {self.embed_dim}), k and v (N, S, {self.embed_dim}), S of 1 or more, got "
+                f"{shapes}: pad the sequences of a batch to one length, and mask the padding"
+            )
         return parts
+
+    def outline(self) -> str:
+        return repr(self)
 
     def __repr__(self) -> str:
         bias = ", bias=False" if self.in_proj_bias is None else ""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minigrad.checks import label, require_delta
+from minigrad.checks import label, require_delta, require_flag
 from minigrad.layer import Layer
 from minigrad.layers.spatial import by, describe, require_counts, require_entries, require_images, require_sizes
 from minigrad.layers.windows import Parts, Window, along, entries_inside, larger, over_windows
@@ -32,7 +32,7 @@ class _Pool(Layer):
         self.stride = self.kernel_size if stride is None else require_sizes(who, "stride", stride, rank)
         self.padding = require_sizes(who, "padding", padding, rank, 0)
         self.dilation = require_sizes(who, "dilation", dilation, rank)
-        self.ceil_mode = bool(ceil)
+        self.ceil_mode = require_flag(who, "ceil_mode", ceil)
         axes = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         self.windows = tuple(Window(size, stride, p, p, dilation, self.ceil_mode) for size, stride, p, dilation in axes)
         if any(w.before > w.size // 2 for w in self.windows):
@@ -64,6 +64,7 @@ class _MaxPool(_Pool):
 
     def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:
         require_images(self, z, self.rank)
+        require_entries(self, z)
         require_counts(self, z, self.windows)
         largest = z
         # The last axis first: then of equal numbers the first, row by row, stays.
@@ -78,12 +79,14 @@ class _MaxPool(_Pool):
         require_delta(self, delta, largest.shape)
         delta = _laid_out_as(largest, delta)
         dz = np.zeros_like(z, delta.dtype)
-        apart = all(w.span <= w.stride for w in self.windows)
+        apart, with_nan = all(w.span <= w.stride for w in self.windows), bool(np.isnan(largest).any())
         waiting = np.ones_like(largest, bool)  # windows whose largest entry was not met yet
         for parts in product(*(w.parts(length) for w, length in zip(self.windows, z.shape[2:], strict=True))):
             of_windows, of_entries = ((..., *slices) for slices in zip(*parts, strict=True))
-            # "Not less" holds of a NaN, too: its window hands on its delta.
-            here = ~(z[of_entries].real < largest[of_windows].real)
+            entries = z[of_entries].real
+            here = entries >= largest[of_windows].real
+            if with_nan:
+                here |= np.isnan(entries)
             here &= waiting[of_windows]
             waiting[of_windows] ^= here
             if apart:
@@ -164,10 +167,11 @@ class _AvgPool(_Mean, _Pool):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, 1, ceil_mode)
-        self.count_include_pad = bool(count_include_pad)
+        self.count_include_pad = require_flag(type(self), "count_include_pad", count_include_pad)
 
     def require_input(self, z: Array) -> None:
         super().require_input(z)
+        require_entries(self, z)
         require_counts(self, z, self.windows)
 
     def bins(self, axis: int, length: int) -> tuple[int, Parts, Array]:

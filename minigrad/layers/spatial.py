@@ -32,7 +32,7 @@ def require_images(layer: Any, z: Any, rank: int, channels: int | None = None) -
     expects = f"{layer!r} expects z of shape (batch, {channels or 'channels'}, {AXES[rank]}), got {z.shape}"
     if z.ndim == rank + 1:
         one = "a batch of one is z[np.newaxis]"
-        if channels == 1:
+        if channels in (None, 1):
             one += ", images of one channel are z[:, np.newaxis]"
         raise ValueError(f"{expects}: {one}")
     if z.ndim == rank + 2 and z.shape[-1] == channels:

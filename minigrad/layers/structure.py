@@ -56,7 +56,9 @@ class Reshape(Layer):
 
     def __init__(self, *shape: int) -> None:
         given: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-        if not all(isinstance(size, int | np.integer) and (size > 0 or size == -1) for size in given):
+        if not all(
+            type(size) is not bool and isinstance(size, int | np.integer) and (size > 0 or size == -1) for size in given
+        ):
             raise ValueError(f"Reshape expects positive integers, and -1 for what is left over, got {tuple(given)}")
         self.shape = tuple(int(size) for size in given)
         if self.shape.count(-1) > 1:

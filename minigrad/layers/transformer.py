@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count
+from minigrad.checks import require_count, require_flag, require_number
 from minigrad.containers import Residual, Sequential
 from minigrad.layer import Layer
 from minigrad.layers.dropout import Dropout
@@ -35,7 +35,8 @@ def transformer_encoder_block(
         norm_first=False      norm(z + attention z),  then  norm(z + network z),  as in Vaswani et al., 2017
 
     with network = Linear(embed_dim -> feedforward), `activation`, Linear(feedforward -> embed_dim).  `feedforward` is
-    4 embed_dim and `activation` GELU() unless given; dropout stands on top of attention and network alone.  A block of
+    4 embed_dim and `activation` GELU() unless given (PyTorch: 2048, ReLU, norm last, dropout 0.1, also on attention
+    weights); dropout stands on top of attention and network alone.  A block of
     `causal=True` is that of a decoder without memory, as in GPT.
 
     >>> transformer_encoder_block(8, num_heads=2)
@@ -56,6 +57,8 @@ def transformer_encoder_block(
       )
     )
     """
+    require_flag(transformer_encoder_block, "norm_first", norm_first)
+    dropout = require_number(transformer_encoder_block, "dropout", dropout, least=0.0)
     rng = np.random.default_rng(rng)
     hidden = (
         4 * require_count(transformer_encoder_block, "embed_dim", embed_dim) if feedforward is None else feedforward

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.checks import kind
 from minigrad.layer import Layer
 from minigrad.losses.targets import require_weights
 from minigrad.typing import Array
@@ -30,6 +31,11 @@ class Loss(Layer):
     reductions: tuple[str, ...] = REDUCTIONS
 
     def __init__(self, reduction: str = "mean") -> None:
+        if not isinstance(reduction, str):
+            fix = "options such as class_weights= go by name"
+            raise TypeError(
+                f"{type(self).__name__} expects reduction first, in {self.reductions}, got {kind(reduction)}: {fix}"
+            )
         if reduction not in self.reductions:
             raise ValueError(f"{type(self).__name__} expects reduction in {self.reductions}, got {reduction!r}")
         self.reduction = reduction

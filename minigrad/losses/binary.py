@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import log1p, log_sigmoid, sigmoid
+from minigrad.kernels import log1p, log_sigmoid, positive_part, sigmoid
 from minigrad.losses.elementwise import ElementwiseLoss
 from minigrad.losses.targets import first_of, named, require_signs, require_target, require_weights
 from minigrad.typing import Array
@@ -81,8 +81,8 @@ class BCEWithLogitsLoss(_BinaryLoss):
         self.pos_weight = _factor(self, pos_weight, "pos_weight")
 
     def f(self, a: Array, t: Array) -> Array:
-        excess = np.where(a.real > 0, a, 0)  # max(a, 0)
-        tail = -log_sigmoid(2 * excess - a)  # log(1 + e^-|a|)
+        excess = positive_part(a)
+        tail = -log_sigmoid(excess + (excess - a))  # log(1 + e^-|a|)
         of_positives = self.factor("pos_weight", self.pos_weight, a) * t * (excess - a + tail)
         return (of_positives + (1 - t) * (excess + tail)) * self.factor("weight", self.weight, a)
 

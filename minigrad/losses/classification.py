@@ -26,7 +26,7 @@ class LikelihoodLoss(Loss):
         self.class_weights: Array | None = None
         if class_weights is not None:
             shape = (np.size(class_weights),)
-            self.class_weights = require_weights(self, class_weights, shape, "class_weights").astype(float)
+            self.class_weights = require_weights(type(self), class_weights, shape, "class_weights").astype(float)
 
     def __repr__(self) -> str:
         weighted = "" if self.class_weights is None else ", class_weights"

@@ -76,6 +76,12 @@ class PoissonNLLLoss(ElementwiseLoss):
         return require_target(self, target, z, 0.0, fix="counts are not negative")
 
     def f(self, z: Array, t: Array) -> Array:
+        if not self.log_input and z.size and z.real.min() < 0:
+            place = first_of(z.real < 0)
+            raise ValueError(
+                f"{self!r} expects rates of 0 or more, got {z[place]:g} in {named('z', place)}: an exponential below "
+                "keeps them positive, or log_input=True takes their logarithm"
+            )
         terms = np.exp(z) - t * z if self.log_input else z - t * np.log(z + self.eps)
         if self.full:
             large = np.where(t > 1, t, 1)

@@ -43,7 +43,12 @@ class ElementwiseLoss(Loss):
     def backward(self, delta: Delta, cache: Any) -> Array:
         z, t, scale = cache
         require_delta(self, delta, self.value_shape(z.shape))
-        return self.df(z, t) * (delta * scale)
+        df = self.df(z, t)
+        if not isinstance(scale, np.ndarray):
+            return df * (delta * scale)
+        # A weight of 0 takes its term out, also where the derivative is infinite.
+        dz = np.zeros(df.shape, np.result_type(df, delta, scale))
+        return np.multiply(df, delta * scale, out=dz, where=scale != 0)
 
 
 class MSELoss(ElementwiseLoss):
@@ -80,7 +85,8 @@ class HuberLoss(ElementwiseLoss):
     def f(self, z: Array, t: Array) -> Array:
         r, d = z - t, self.delta
         size = r * _sign(r)
-        return np.where(size.real <= d, 0.5 * r * r, d * (size - 0.5 * d))
+        cut = np.where(size.real <= d, size, d)
+        return cut * (size - 0.5 * cut)
 
     def df(self, z: Array, t: Array) -> Array:
         r, d = z - t, self.delta
@@ -103,7 +109,8 @@ class SmoothL1Loss(ElementwiseLoss):
     def f(self, z: Array, t: Array) -> Array:
         r, b = z - t, self.beta
         size = r * _sign(r)
-        return np.where(size.real < b, (0.5 / b if b else 0.0) * r * r, size - 0.5 * b)
+        cut = np.where(size.real < b, size, b)
+        return (cut / b if b else 1.0) * (size - 0.5 * cut)
 
     def df(self, z: Array, t: Array) -> Array:
         r, b = z - t, self.beta

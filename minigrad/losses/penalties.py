@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_layers, require_number, shape_of
+from minigrad.checks import kind, require_gradients, require_layers, require_number, shape_of
 from minigrad.containers import Container
 from minigrad.layer import Layer
 from minigrad.typing import Array, Delta, Gradients
@@ -93,12 +93,26 @@ class Penalized(Container):
         for penalty in penalties:
             if not isinstance(penalty, Penalty):
                 raise TypeError(f"Penalized expects penalties after the cost, got {kind(penalty)}: L2Penalty(0.1)")
-        self.cost, self.penalties = cost, penalties
+        self._cost, self._penalties = cost, penalties
         try:
             parameters = cost.parameters()
         except ValueError:
             return  # widths were left out: the names are looked at with the first batch
         self._penalized(parameters)
+
+    @property
+    def cost(self) -> Layer:
+        """The cost alone."""
+        return self._cost
+
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """To change them make another Penalized: it shares the parameters."""
+        return self._penalties
+
+    def __getitem__(self, place: Any) -> Any:
+        """What stands there in the cost: `cost[:-1]` is the model, as of a Sequential."""
+        return self.cost[place]  # type: ignore[index]
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("cost", self.cost),)
@@ -144,8 +158,10 @@ class Penalized(Container):
         return value
 
     def _with_gradients(self, delta: Delta, gradients: Gradients) -> Gradients:
+        parameters = self.cost.parameters()
+        require_gradients(self.cost, parameters, gradients)
         total = dict(gradients)
-        for penalty, name, theta in self._penalized(self.cost.parameters()):
+        for penalty, name, theta in self._penalized(parameters):
             total[name] = total[name] + delta * penalty.strength * penalty.gradient(theta)
         return total
 

@@ -145,6 +145,11 @@ def _taken(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Watch) -> Ex
             outputs = result[0] if type(result) is tuple and len(result) == 2 else ()
             if not all(np.isfinite(part).all() for part in (outputs if type(outputs) is tuple else (outputs,))):
                 return ValueError("the output is not finite")
+            if type(z) is np.ndarray and type(outputs) is np.ndarray:
+                # An array of two rows unpacks as two arrays would: rule 2 tells them apart.
+                with suppress(Exception):
+                    if type(watch.call(layer.backward, np.ones_like(outputs), result[1])) is tuple:
+                        return ValueError("rule 2 returns several deltas, so that z is a tuple of several arrays")
     except Exception as error:
         return error
     except TookTooLong:

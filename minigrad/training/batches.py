@@ -22,8 +22,10 @@ def minibatches(x: Array, *targets: Array, batch_size: int, rng: Seed = None) ->
     [(2, 2), (2, 2), (1, 2)]
     """
     who = minibatches.__name__
-    if type(x) is not np.ndarray and not isinstance(x, np.memmap):
-        raise TypeError(f"{who} expects x to be a NumPy array, got {kind(x)}: np.asarray(x) makes one")
+    if not (type(x) is np.ndarray or isinstance(x, np.memmap)):
+        several = "give several inputs one by one, minibatches(a, b, target, batch_size=...)"
+        fix = several if isinstance(x, tuple) else "np.asarray(x) makes one"
+        raise TypeError(f"{who} expects x to be a NumPy array, got {kind(x)}: {fix}")
     if x.dtype.kind in "fc":
         require_finite(minibatches, x, "x")
     targets = tuple(np.asarray(target) for target in targets)
