@@ -94,8 +94,8 @@ def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
             f"{label(who)} expects delta of the shape of its output, {shape}, got {shape_of(delta)}: "
             "rule 2 of the layer above returned it, or the caller passed it"
         )
-    if shape:
-        require_floating(who, delta, "delta")  # of integers, some rules would give integers
+    if shape and delta.dtype.kind not in "fc":  # of integers, some rules would give integers
+        require_floating(who, delta, "delta")
 
 
 def require_float_dtype(who: object, dtype: Any) -> np.dtype[Any]:

@@ -101,25 +101,24 @@ def _shift(z: Array) -> tuple[Array, Array, tuple[Array, Array]]:
 def _log_softmax_in_blocks(z: Array) -> Array:
     log_p = np.empty_like(z)
     scores, result = _rows(z), _rows(log_p)
-    ones, buffer = np.ones(z.shape[-1], z.dtype), _buffer(scores)
+    ones = np.ones(z.shape[-1], z.dtype)
     safe = True
     with _unbuffered(), np.errstate(over="ignore"):
         for rows in _blocks(scores):
-            block, shifted = scores[rows], result[rows]
-            terms = buffer[: len(block)]
+            block, out = scores[rows], result[rows]
             largest = _places(block, block.argmax(axis=1))
             of_largest = block.reshape(-1)[largest]
             if safe:
-                _exp(block, terms)
+                terms = _exp(block, out)  # where the result will stand: no other memory is touched
                 terms.reshape(-1)[largest] = 0
                 others, own = np.dot(terms, ones), np.exp(of_largest)
                 safe = _is_safe(others + own)
                 if safe:
-                    np.subtract(block, np.log(others + own)[:, np.newaxis], out=shifted)
-                    shifted.reshape(-1)[largest] = -np.log1p(others / own)
+                    np.subtract(block, np.log(others + own)[:, np.newaxis], out=out)
+                    out.reshape(-1)[largest] = -np.log1p(others / own)
             if not safe:
-                np.subtract(block, of_largest[:, np.newaxis], out=shifted)
-                _exp(shifted, terms)
+                shifted = np.subtract(block, of_largest[:, np.newaxis], out=out)
+                terms = _exp(shifted, np.empty_like(shifted))
                 terms.reshape(-1)[largest] = 0
                 shifted -= np.log1p(np.dot(terms, ones))[:, np.newaxis]
     return log_p

@@ -69,7 +69,7 @@ class Container(Layer):
         return copy.deepcopy(self, {**arrays, **forms})
 
     def parameters(self) -> dict[str, Array]:
-        named = super().parameters()
+        named = super().parameters() if self.parameter_names else {}
         seen = {id(array) for array in named.values()}
         for child_name, child in self.children():
             for name, array in child.parameters().items():

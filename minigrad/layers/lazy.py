@@ -59,11 +59,13 @@ class LazyLayer(Layer):
         raise NotImplementedError(f"{type(self).__name__} lacks create(self, width, make)")
 
     def parameters(self) -> dict[str, Array]:
-        self._require_created()
+        if self._make is not None:
+            self._require_created()
         return super().parameters()
 
     def state(self) -> dict[str, Any]:
-        self._require_created()
+        if self._make is not None:
+            self._require_created()
         return super().state()
 
     def __getattr__(self, name: str) -> Any:
@@ -73,7 +75,7 @@ class LazyLayer(Layer):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _require_created(self) -> None:
-        if self._make is not None and (self.parameter_names or self.state_names):
+        if self.parameter_names or self.state_names:
             raise ValueError(self._not_yet())
 
     def _not_yet(self) -> str:

@@ -76,13 +76,14 @@ class Linear(LazyLayer):
     def _require_input(self, z: Array) -> None:
         require_floating(self, z)
         width = self.in_features
-        expects = f"{self!r} expects z of shape (batch, {'in_features' if width is None else width}), got {z.shape}"
+        if z.ndim > 1 and (width is None or z.shape[-1] == width):
+            return
         if z.ndim < 2:
             fix = "z[np.newaxis, :] is a batch of one" if z.ndim == 1 else "the first axis is the batch"
-            raise ValueError(f"{expects}: {fix}")
-        if width is not None and z.shape[-1] != width:
+        else:
             fix = "z.T has that shape" if z.shape == (width, z.shape[-1]) else "the last axis holds the features"
-            raise ValueError(f"{expects}: {fix}")
+        expected = "in_features" if width is None else width
+        raise ValueError(f"{self!r} expects z of shape (batch, {expected}), got {z.shape}: {fix}")
 
     def __repr__(self) -> str:
         bias = "" if "bias" in self.parameter_names else ", bias=False"
