@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from case import Case, examples
+from case import Case, Sizes, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import ANY_PRECISION, LAWS, SLOW
 from table import CASES
+
+import minigrad
+from minigrad import Container, Layer
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -21,3 +24,19 @@ def test_law(law, case: Case):
         law(data.draw(examples(case, dtypes), label=case.name))
 
     holds()
+
+
+def parts(layer: Layer):
+    """The layer and all layers in it."""
+    yield layer
+    for _, child in layer.children() if isinstance(layer, Container) else ():
+        yield from parts(child)
+
+
+def test_every_public_layer_is_in_the_table():
+    sizes, rng = Sizes(2, 2, 2), np.random.default_rng(0)
+    seen = {type(part) for case in CASES for part in parts(case.make(sizes, rng))}
+    public = {getattr(minigrad, name) for name in minigrad.__all__}
+    layers = {thing for thing in public if isinstance(thing, type) and issubclass(thing, Layer)}
+    bases = {Layer, Container, minigrad.Elementwise, minigrad.ElementwiseLoss, minigrad.LazyLayer, minigrad.Loss}
+    assert layers - bases <= seen, sorted(layer.__name__ for layer in layers - bases - seen)
