@@ -8,7 +8,21 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from minigrad import BernoulliNLLLoss, Layer, Linear, LogSoftmax, NLLLoss, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from minigrad import (
+    BernoulliNLLLoss,
+    Bilinear,
+    Embedding,
+    Layer,
+    LearnedPositionalEncoding,
+    Linear,
+    LogSoftmax,
+    NLLLoss,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from minigrad.layers import Elementwise
 from minigrad.testing import exploration as module_of_layer_test
 from minigrad.testing.check import diagnose
@@ -407,3 +421,20 @@ def test_names_that_are_no_layers_are_told(option):
 def test_an_empty_package_is_told():
     with pytest.raises(ValueError, match=r"found no layer in minigrad\.typing"):
         layers_in("minigrad.typing")
+
+
+@pytest.mark.parametrize(
+    "layer", [Bilinear(3, 2, 4, rng=0), Embedding(5, 3, rng=0), LearnedPositionalEncoding(4, rng=0)], ids=repr
+)
+def test_layers_of_pairs_of_indices_and_of_widths_left_out_are_explored(layer):
+    layer_test(layer, examples=10)()
+
+
+def test_a_wrong_rule_of_a_layer_of_pairs_is_found_by_exploration():
+    class Half(Bilinear):
+        def backward(self, delta, cache):
+            first, second = super().backward(delta, cache)
+            return first, second / 2
+
+    with pytest.raises(GradientContractError, match=r"rule 2, backward, d/dz\[1\]"):
+        layer_test(Half(3, 2, 4, rng=0), examples=5)()

@@ -63,13 +63,13 @@ def _diagnosed(
             z = generator.normal(size=z)
         require_real(who, z)
         z, arguments = _doubles(z), tuple(_doubles(argument) for argument in arguments)
-        layer = _created(layer, z, arguments, watch)
+        layer = created(layer, z, arguments, watch)
         if isinstance(layer, Container):
             return examine_model(layer, z, arguments, generator, watch, cases == "all")
         return Examination(layer, z, arguments, generator, watch, cases == "all").run()
 
 
-def _created(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Watch) -> Layer:
+def created(layer: Layer, z: Any, arguments: tuple[Any, ...], watch: Watch) -> Layer:
     """`layer`, or where it waits for a batch to make its arrays, a copy that has seen z."""
     try:
         watch.call(layer.parameters)

@@ -19,10 +19,11 @@ import numpy as np
 
 from minigrad.checks import kind, require_layer
 from minigrad.layer import Layer
-from minigrad.testing.check import diagnose
+from minigrad.testing.check import created, diagnose
 from minigrad.testing.discovery import NotCheckedError, Recipe, described, found_input, layers_of, make, recipe_of_call
 from minigrad.testing.report import Diagnosis, Finding, GradientContractError
 from minigrad.testing.strategies import fitted, inputs, parameters, reals  # says so where Hypothesis is absent
+from minigrad.testing.watch import watching
 
 # isort: split
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -140,6 +141,10 @@ def examine(
     first = _first(layer, z, arguments, rng)
     diagnosis = first.diagnose(patience)
     drawn = None
+    if z is None and not (isinstance(first.z, np.ndarray) and first.z.dtype.kind == "f"):
+        z, arguments = first.z, first.arguments  # several arrays, or indices: explored are the parameters
+    with watching(patience) as watch:
+        layer = created(layer, first.z, first.arguments, watch)
     if all(f.cause != "hangs" for f in diagnosis.findings):
         drawn = explore(_examples(layer, z, arguments), patience, examples)
     if drawn is None and diagnosis.ok:
