@@ -392,3 +392,21 @@ def test_two_blocks_do_not_start_alike():
     weights = [array for name, array in stack.parameters().items() if name.endswith("in_proj_weight")]
     assert len(weights) == 2
     assert not np.array_equal(*weights)
+
+
+def test_masks_whose_sum_is_beyond_the_range_hide():
+    """Each alone is a large number; together they are -inf, so that a row has nothing left."""
+    lowest = np.full((4, 5), np.finfo(float).min)
+    layer = ScaledDotProductAttention(mask=lowest)
+    with pytest.raises(ValueError, match="expects every row of q to attend to one row of k or more"):
+        layer((Q, K, V), lowest[np.newaxis])
+    one_left = lowest.copy()
+    one_left[:, 2] = 0
+    np.testing.assert_allclose(
+        layer((Q, K, V), one_left[np.newaxis]), np.broadcast_to(V[:, 2:3], (2, 4, 2)), rtol=0, atol=1e-15
+    )
+
+
+def test_a_mask_that_would_lose_its_own_mask_is_refused():
+    with pytest.raises(TypeError, match="expects a mask to be an array of booleans"):
+        ScaledDotProductAttention(mask=np.ma.array(np.ones((4, 5), bool), mask=np.eye(4, 5)))

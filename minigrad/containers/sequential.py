@@ -18,6 +18,9 @@ class Sequential(Container):
         backward             downwards: delta^l = delta^{l+1} . dz^{l+1}/dz^l
         parameter_gradients  the same descent, but no further than the lowest layer that has parameters
 
+    For other rules wrap a stack in a Container of your own, rather than subclass it: what follows from the rules here,
+    such as `backpropagate`, would not run those of a subclass.
+
     It iterates over its layers; `[i]` is one of them, and a slice is a Sequential of the same layers, with the same
     parameters: `cost[:-1]` is the model below the loss.  One layer may stand in several places.
 
