@@ -155,7 +155,9 @@ def shapes_and_names_agree(e: Example) -> None:
     assert {name: np.shape(g) for name, g in gradients.items()} == {n: a.shape for n, a in parameters.items()}
     places = {name: getattr(owner, attribute) for name, owner, attribute in e.layer.parameter_places()}
     assert all(places[name] is array for name, array in parameters.items())
-    assert {id(array) for array in places.values()} >= {id(array) for array in parameters.values()}
+    trained, held = ({id(array) for array in arrays.values()} for arrays in (parameters, places))
+    assert trained <= held
+    assert held - trained <= {id(value) for value in e.layer.state().values()}, "a place holds what is neither"
     separately = flat((e.layer.backward(delta, cache), e.layer.parameter_gradients(delta, cache)))
     assert np.array_equal(separately, flat((dz, gradients))), "backpropagate differs from rules 2 and 3"
 
