@@ -1,15 +1,14 @@
 """Losses: layers that take a target, and end a stack with a number to make small."""
 
-from minigrad.losses.base import REDUCTIONS, Loss
+from minigrad.losses.base import Loss
 from minigrad.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss
-from minigrad.losses.classification import BernoulliNLLLoss, CrossEntropyLoss, LikelihoodLoss, NLLLoss
+from minigrad.losses.classification import BernoulliNLLLoss, CrossEntropyLoss, NLLLoss
 from minigrad.losses.distributions import GaussianNLLLoss, HomoscedasticGaussianNLLLoss, KLDivLoss, PoissonNLLLoss
 from minigrad.losses.elementwise import ElementwiseLoss, HuberLoss, L1Loss, MSELoss, QuantileLoss, SmoothL1Loss
 from minigrad.losses.margins import MultiMarginLoss
 from minigrad.losses.penalties import L1Penalty, L2Penalty, Penalized, Penalty
 
 __all__ = [
-    "REDUCTIONS",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BernoulliNLLLoss",
@@ -23,7 +22,6 @@ __all__ = [
     "L1Loss",
     "L1Penalty",
     "L2Penalty",
-    "LikelihoodLoss",
     "Loss",
     "MSELoss",
     "MultiMarginLoss",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Loss(Layer):
 
     rows_independent = False  # the mean divides each row's part by what all rows count together
     reductions: tuple[str, ...] = REDUCTIONS
+    means: tuple[str, ...] = ("mean",)  # those that divide by the sum of weights
+    _totals: list[tuple[float, float]] | None = None  # of a loss of parts
 
     def __init__(self, reduction: str = "mean") -> None:
         if not isinstance(reduction, str):
@@ -46,20 +49,16 @@ class Loss(Layer):
         `own` are weights that the loss itself gives to its terms.  `counted` are weights that stand in the terms
         already, but not in the sum of weights that the mean divides by.
         """
-        mean = self.reduction == "mean"
+        mean = self.reduction in self.means
         if weights is None and own is None and not (mean and counted is not None):
-            if mean and not terms.size:
-                raise self._no_weight("the batch is empty")
-            return 1 / terms.size if mean else 1.0
+            return 1 / self._counted(1.0, terms.size, terms) if mean else 1.0
         w = np.ones(terms.shape) if own is None else own
         if weights is not None:
             w = w * self._of_terms(weights, terms.shape)
         if mean:
-            w = w / w.max(initial=0.0) if w.any() else w  # so that the sum cannot overflow
-            total = w.sum() if counted is None else (w * counted).sum()
-            if total == 0:
-                raise self._no_weight("all weights are 0" if w.size else "the batch is empty")
-            w = w / total
+            largest = w.max(initial=0.0)
+            w = w / largest if largest else w  # so that the sum cannot overflow
+            w = w / self._counted(largest, w.sum() if counted is None else (w * counted).sum(), terms)
         return w.astype(terms.real.dtype)
 
     def reduce(self, terms: Array, scale: Any) -> Any:
@@ -73,6 +72,25 @@ class Loss(Layer):
     def value_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the loss of terms of `shape`."""
         return shape if self.reduction == "none" else ()
+
+    def of_parts(self, totals: list[tuple[float, float]]) -> Self:
+        """A copy for the parts of one batch, whose means divide by a b where the weights of the part sum to a b.
+
+        (a, b) is appended to `totals`: a is the largest weight, since a b might overflow.  Where b is 0, which is no
+        error of a part, its mean divides by a.
+        """
+        twin = copy.copy(self)
+        twin._totals = totals
+        return twin
+
+    def _counted(self, largest: float, total: float, terms: Array) -> float:
+        """`total`, by which a mean divides, in units of the largest weight (ValueError where it is 0)."""
+        if self._totals is not None:
+            self._totals.append((float(largest), float(total)))
+            return total or 1.0
+        if total == 0:
+            raise self._no_weight("all weights are 0" if terms.size else "the batch is empty")
+        return total
 
     def _of_terms(self, weights: Any, shape: tuple[int, ...]) -> Array:
         """`weights` of observations or terms, so that they broadcast to the shape of the terms."""

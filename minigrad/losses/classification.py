@@ -105,7 +105,7 @@ class NLLLoss(LikelihoodLoss):
         if all_are_classes and not 0 <= self.ignore_index < classes:
             return labels, None
         kept = labels != self.ignore_index
-        if self.reduction == "mean" and not kept.any():
+        if self.reduction == "mean" and self._totals is None and not kept.any():
             raise self._no_weight(f"all targets are {self.ignore_index}, which is ignored")
         return np.where(kept, labels, 0), kept.astype(float)
 

@@ -33,6 +33,7 @@ class KLDivLoss(ElementwiseLoss):
     """
 
     reductions = (*REDUCTIONS, "batchmean")
+    means = ("mean", "batchmean")
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
@@ -51,10 +52,8 @@ class KLDivLoss(ElementwiseLoss):
         return -np.exp(t) if self.log_target else -t
 
     def scale(self, terms: Array, weights: Any, own: Array | None = None, counted: Array | None = None) -> Any:
-        if self.reduction != "batchmean":
-            return super().scale(terms, weights, own, counted)
-        of_mean = KLDivLoss("mean").scale(terms, weights, own, counted)
-        return of_mean * (terms.size // len(terms))
+        scale = super().scale(terms, weights, own, counted)
+        return scale * (terms.size // max(len(terms), 1)) if self.reduction == "batchmean" else scale
 
     def __repr__(self) -> str:
         return f"KLDivLoss({self.reduction}{', log_target' if self.log_target else ''})"

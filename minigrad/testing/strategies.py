@@ -22,7 +22,8 @@ except ImportError as error:
 from minigrad.containers import Sequential
 from minigrad.layer import Layer
 from minigrad.layers import Linear, LogSigmoid, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from minigrad.losses import REDUCTIONS, BernoulliNLLLoss, NLLLoss
+from minigrad.losses import BernoulliNLLLoss, NLLLoss
+from minigrad.losses.base import REDUCTIONS
 from minigrad.testing.cases import find_input
 from minigrad.testing.failures import deliberate
 from minigrad.testing.watch import TookTooLong, watching

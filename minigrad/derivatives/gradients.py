@@ -1,4 +1,4 @@
-"""Derivatives of a cost, from the rules of its layers."""
+"""The value of a cost and its gradients, of one batch."""
 
 from __future__ import annotations
 
