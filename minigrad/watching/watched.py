@@ -1,0 +1,152 @@
+"""A copy of a cost that reports each rule as it runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.checks import require_layer
+from minigrad.containers import Container, Frozen
+from minigrad.layer import Layer
+from minigrad.losses import Penalized
+
+
+class Event(NamedTuple):
+    """One run of one rule.
+
+    rule                     given                                    result
+    "forward"                (z, *arguments), what rule 1 was given   z_next
+    "backward"               delta                                    dz
+    "parameter_gradients"    delta                                    {name: gradient}
+    "backpropagate"          delta                                    (dz, {name: gradient})
+
+    `place` is as in the names of parameters, "2.inner.0", and "" for the cost itself.  Of a rule that raised, `error`
+    says what, and `result` is None.
+    """
+
+    place: str
+    layer: Layer
+    rule: str
+    given: Any
+    result: Any
+    cache: Any = None
+    error: Exception | None = None
+
+
+def watched(cost: Layer, observe: Callable[[Event], None]) -> Any:
+    """A copy of `cost` whose layers call observe(event) when a rule of theirs has run, from the inside out.
+
+    The copy has the same parameters, but a state of its own: running it moves no running statistics and no generator
+    of the original.  Containers report too; `backpropagate` is reported where a layer wrote one of its own, else as the
+    two rules that it consists of.  A layer that stands in several places is reported at each.
+
+    >>> from minigrad import Linear, Sequential, Tanh
+    >>> copy = watched(Sequential(Linear(2, 3), Tanh()), lambda event: print(event.place or "all", event.rule))
+    >>> z_next, cache = copy.forward(np.ones((4, 2)))
+    0 forward
+    1 forward
+    all forward
+    """
+    require_layer(watched, cost)
+    # What rule 1 moves on must be copied, and is all that must: the rest may be large.
+    places = [(owner, attribute) for _, owner, attribute in cost.parameter_places()]
+    arrays = [getattr(owner, attribute, None) for owner, attribute in places]  # None where still to be made
+    twin = copy.deepcopy(cost, {id(array): array for array in arrays if isinstance(array, np.ndarray)})
+    _Watch(observe).cover(twin)
+    return twin
+
+
+def parts_of(layer: Layer) -> list[tuple[str, Layer]]:
+    """(name, layer) for what rule 1 of a container runs, named as parameters are; nothing for another layer."""
+    if isinstance(layer, Frozen):
+        return [("inner", layer._fixed)]
+    if isinstance(layer, Penalized):
+        return [("", layer.cost)]
+    return list(layer.children()) if isinstance(layer, Container) else []
+
+
+class _Kept(NamedTuple):
+    """The cache of a layer of several places, and in which of them it was made."""
+
+    cache: Any
+    name: str
+
+
+class _Frame:
+    """A rule at work: whose it is, where it stands, and how often it has called each layer inside."""
+
+    def __init__(self, layer: Layer | None, place: str, names: dict[int, list[str]]) -> None:
+        self.layer, self.place, self.names = layer, place, names
+        self.calls: dict[int, int] = {}
+
+
+class _Watch:
+    """The places of all layers, and the rules at work, from the outside in."""
+
+    def __init__(self, observe: Callable[[Event], None]) -> None:
+        self.observe = observe
+        self.names: dict[int, dict[int, list[str]]] = {}  # for each container, of each layer inside
+        self.stack: list[_Frame] = []
+
+    def cover(self, cost: Layer) -> None:
+        """Let the rules of `cost`, and of all layers inside, report."""
+        self.stack = [_Frame(None, "", {id(cost): [""]})]
+        pending, seen = [cost], set()
+        while pending:
+            layer = pending.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            inside = parts_of(layer)
+            of_layer = self.names.setdefault(id(layer), {})
+            for name, part in inside:
+                of_layer.setdefault(id(part), []).append(name)
+                pending.append(part)
+            own = getattr(type(layer), "backpropagate", Layer.backpropagate) is not Layer.backpropagate
+            for rule in ("forward", "backward", "parameter_gradients", *(["backpropagate"] if own else [])):
+                vars(layer)[rule] = self.reporting(layer, rule, getattr(layer, rule))
+
+    def reporting(self, layer: Layer, rule: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        """`original`, a rule of `layer`, that reports."""
+
+        def run(given: Any, *arguments: Any, **options: Any) -> Any:
+            above = self.stack[-1]
+            if above.layer is layer:  # a rule that uses another rule of its own layer
+                return original(given, *arguments, **options)
+            upwards = rule == "forward"
+            name, several = self.name(above, layer, None if upwards or not arguments else arguments[0])
+            if not upwards and arguments and isinstance(arguments[0], _Kept):
+                arguments = (arguments[0].cache, *arguments[1:])
+            frame = _Frame(layer, ".".join(filter(None, (above.place, name))), self.names[id(layer)])
+            event = Event(frame.place, layer, rule, (given, *arguments, *options.values()) if upwards else given, None)
+            self.stack.append(frame)
+            try:
+                result = original(given, *arguments, **options)
+            except Exception as error:
+                self.observe(event._replace(error=error))
+                raise
+            finally:
+                self.stack.pop()
+            if not upwards:
+                self.observe(event._replace(result=result, cache=arguments[0] if arguments else None))
+                return result
+            if type(result) is not tuple or len(result) != 2:  # the caller says what is wrong with it
+                return result
+            self.observe(event._replace(result=result[0], cache=result[1]))
+            return (result[0], _Kept(result[1], name)) if several else result
+
+        return run
+
+    def name(self, above: _Frame, layer: Layer, cache: Any) -> tuple[str, bool]:
+        """The name of `layer` in what calls it, and whether it has several there."""
+        names = above.names.get(id(layer), ["?"])
+        if len(names) == 1:
+            return names[0], False
+        if isinstance(cache, _Kept):
+            return cache.name, True
+        i = above.calls.get(id(layer), 0)
+        above.calls[id(layer)] = i + 1
+        return names[min(i, len(names) - 1)], True
