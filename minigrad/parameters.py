@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_apart, require_finite, require_gradients, require_layer
+from minigrad.checks import label, require_apart, require_finite, require_gradients, require_layer
 from minigrad.layer import Layer
 from minigrad.typing import Array, Gradients
 
@@ -30,8 +30,10 @@ class FlatParameters:
     array([3.])
 
     A parameter that several places share appears once.  The arrays must have one floating type, not overlap and be
-    finite (ValueError).  Where the layer's arrays were later replaced, as by `layer.weight = ...` or by another
-    FlatParameters, the vector trains nothing any more: `vector` and `flatten` then raise RuntimeError.
+    finite (ValueError).  Arrays that were looked up before are the layer's no longer.  Made again of the layer, or of a
+    part of it, it is a view of the same vector, so that optimisers and averages of one layer go together; of more than
+    the layer it is another vector, so make that of the whole first.  Where the layer's arrays were later replaced, by
+    that or by `layer.weight = ...`, the vector trains nothing any more: `vector` and `flatten` raise RuntimeError.
     """
 
     def __init__(self, layer: Layer) -> None:
@@ -40,8 +42,13 @@ class FlatParameters:
         _require_one_vector(layer, arrays)
         self.layer = layer
         self.shapes = {name: array.shape for name, array in arrays.items()}
-        self._vector = np.concatenate([array.ravel() for array in arrays.values()])
-        views = dict(zip(map(id, arrays.values()), self.split(self._vector).values(), strict=True))
+        joined = _joined(list(arrays.values()))
+        if joined is None:
+            self._vector = np.concatenate([array.ravel() for array in arrays.values()])
+            views = dict(zip(map(id, arrays.values()), self.split(self._vector).values(), strict=True))
+        else:
+            self._vector = joined
+            views = {id(array): array for array in arrays.values()}
         self._places = [
             (name, owner, attribute, views[id(getattr(owner, attribute))])
             for name, owner, attribute in layer.parameter_places()
@@ -49,6 +56,15 @@ class FlatParameters:
         ]
         for _, owner, attribute, view in self._places:
             setattr(owner, attribute, view)
+
+    def require_writeable(self, who: object) -> None:
+        """None of the arrays was made read-only, here or in the layer (ValueError)."""
+        for name, _, _, view in self._places:
+            if not (view.flags.writeable and self._vector.flags.writeable):
+                raise ValueError(
+                    f"{label(who)} cannot write into {name}, it is read-only; no parameter was changed: "
+                    "Frozen(layer) is a layer whose parameters stay"
+                )
 
     @property
     def vector(self) -> Array:
@@ -98,6 +114,26 @@ class FlatParameters:
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         return f"FlatParameters({len(self)}: {shapes})"
+
+
+def _joined(arrays: list[Array]) -> Array | None:
+    """The vector of which `arrays` are views, one after the other; None where they are not."""
+    base = arrays[0].base
+    if type(base) is not np.ndarray or base.ndim != 1 or base.dtype != arrays[0].dtype or not base.flags.c_contiguous:
+        return None
+    if any(array.base is not base or not array.flags.c_contiguous or not array.flags.writeable for array in arrays):
+        return None
+    arrays = [array for array in arrays if array.size]  # the address of an empty array says nothing
+    places = [_address(array) - _address(base) for array in arrays]
+    ends = [place + array.nbytes for place, array in zip(places, arrays, strict=True)]
+    if not places or places[1:] != ends[:-1]:
+        return None
+    start = places[0] // base.itemsize
+    return base[start : start + sum(array.size for array in arrays)]
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _require_one_vector(layer: Layer, arrays: dict[str, Array]) -> None:

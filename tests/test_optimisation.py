@@ -15,6 +15,7 @@ from minigrad import (
     Linear,
     LogSoftmax,
     NLLLoss,
+    Scale,
     Sequential,
     Tanh,
     minibatches,
@@ -112,12 +113,14 @@ def test_a_vector_of_the_wrong_shape_or_not_finite_is_refused():
 
 def test_sgd_is_its_formula_in_place():
     stack = cost()
+    before = {name: array.copy() for name, array in stack.parameters().items()}
+    sgd = SGD(stack, learning_rate=0.25)
     arrays = stack.parameters()
-    before = {name: array.copy() for name, array in arrays.items()}
     _, gradients = value_and_gradients(stack, X, T)
-    SGD(stack, learning_rate=0.25).step(gradients)
+    sgd.step(gradients)
     for name, array in stack.parameters().items():
         assert array is arrays[name]
+        assert np.shares_memory(array, sgd.theta.vector)
         np.testing.assert_array_equal(array, before[name] - 0.25 * gradients[name])
 
 
@@ -129,6 +132,71 @@ def test_sgd_and_flat_parameters_may_be_made_in_either_order():
     _, gradients = value_and_gradients(stack, X, T)
     sgd.step(gradients)
     np.testing.assert_array_equal(theta.vector, before - 0.5 * theta.flatten(gradients))
+
+
+def test_a_vector_made_again_is_the_same_vector():
+    stack = cost()
+    theta = FlatParameters(stack)
+    arrays = stack.parameters()
+    again, model, top = FlatParameters(stack), FlatParameters(stack[:-1]), FlatParameters(stack[2:])
+    assert all(array is arrays[name] for name, array in stack.parameters().items())
+    theta.vector[:] = np.arange(26)
+    np.testing.assert_array_equal(again.vector, np.arange(26))
+    np.testing.assert_array_equal(model.vector, np.arange(26))
+    np.testing.assert_array_equal(top.vector, np.arange(16, 26))
+    top.vector = np.zeros(10)
+    np.testing.assert_array_equal(theta.vector[15:], [15] + 10 * [0])
+    assert len(FlatParameters(stack[0])) == 16
+    theta.vector[:] = 1  # is still that of all
+    assert (stack[2].bias == 1).all()
+
+
+def test_arrays_that_only_look_joined_are_joined_anew():
+    base = np.arange(12.0)
+    pieces = {
+        "a gap": (base[:4], base[5:9]),
+        "another order": (base[4:8], base[:4]),
+        "a stride": (base[:8:2], base[8:]),
+        "read-only": (base[:4], base[4:8]),
+        "two owners": (base[:4], base[4:8].copy()),
+        "of two axes": tuple(base.reshape(2, 6).copy()),
+    }
+    pieces["read-only"][1].flags.writeable = False
+    for case, (a, b) in pieces.items():
+        layer = Sequential(Scale(len(a)), Scale(len(b)))
+        layer[0].scale, layer[1].scale = a, b
+        theta = FlatParameters(layer)
+        assert not np.shares_memory(theta.vector, base), case
+        np.testing.assert_array_equal(theta.vector, np.concatenate([a, b]), err_msg=case)
+        theta.vector += 1
+        np.testing.assert_array_equal(layer[1].scale, theta.vector[len(a) :])
+        np.testing.assert_array_equal(base, np.arange(12.0), err_msg=case)
+
+
+def test_nothing_is_shared_with_copies_of_layers():
+    stack = cost()
+    theta = FlatParameters(stack)
+    start = theta.vector.copy()
+    other_weight = stack.with_parameters({"0.weight": np.ones((4, 3))})
+    copies = [copy.deepcopy(stack), pickle.loads(pickle.dumps(stack)), stack.astype(np.float32), other_weight]
+    for twin in copies:
+        other = FlatParameters(twin)
+        assert not np.shares_memory(other.vector, theta.vector)
+        other.vector = np.full(26, 7.0)
+        np.testing.assert_array_equal(theta.vector, start)
+        np.testing.assert_array_equal(stack[0].weight.ravel(), start[:12])
+    theta.vector[:] = 3
+    assert all((twin[0].weight == 7).all() for twin in copies)
+
+
+def test_a_parameter_of_no_axes_and_one_of_no_numbers():
+    stack = Sequential(Scale(()), Scale(2), Scale(2))
+    stack[1].scale = np.zeros(0)
+    theta = FlatParameters(stack)
+    again = FlatParameters(stack)
+    assert theta.shapes == {"0.scale": (), "1.scale": (0,), "2.scale": (2,)}
+    theta.vector[0] = 5
+    assert (stack[0].scale, again.vector[0]) == (5, 5)
 
 
 def test_lbfgs_solves_a_quadratic_exactly():

@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any, Unpack
 
 import numpy as np
 
-from minigrad.checks import all_finite, kind, require_gradients, require_layer
+from minigrad.checks import require_flag, require_number
 from minigrad.layer import Layer
-from minigrad.typing import Gradients
+from minigrad.optim.optimizer import Optimizer
+from minigrad.optim.settings import Options, Settings, require_fraction
+from minigrad.typing import Array
 
 
-class SGD:
-    """theta <- theta - learning_rate * gradient, in place.
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum or without.
 
-    `step` changes all parameters of `cost` or, where a gradient is missing, misshapen or not finite, none
-    (ValueError, FloatingPointError).
+        without momentum    theta <- theta - learning_rate g
+        with momentum       b <- momentum b + (1 - dampening) g,   b = g at the first step
+                            theta <- theta - learning_rate b
+        nesterov            theta <- theta - learning_rate (g + momentum b)
+
+    What all optimizers take: see `Optimizer`.  Polyak, 1964; Sutskever, Martens, Dahl and Hinton, "On the importance of
+    initialization and momentum in deep learning", 2013.
     """
 
-    def __init__(self, cost: Layer, learning_rate: float) -> None:
-        require_layer(SGD, cost)
-        if not (isinstance(learning_rate, int | float | np.number) and 0 < learning_rate < math.inf):
-            raise ValueError(f"SGD expects a positive, finite learning_rate, got {learning_rate!r}")
-        self.cost = cost
-        self.learning_rate = float(learning_rate)
+    def __init__(
+        self,
+        cost: Layer,
+        learning_rate: float,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        own = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov}
+        super().__init__(cost, learning_rate, own, weight_decay, **options)
 
-    def step(self, gradients: Gradients) -> None:
-        """One step down `gradients`, {name: array} as `value_and_gradients` gives them."""
-        arrays = self.cost.parameters()
-        require_gradients(self, arrays, gradients)
-        moved = {}
-        for name, array in arrays.items():
-            new = array - self.learning_rate * gradients[name]
-            if not array.flags.writeable or not np.can_cast(new.dtype, array.dtype, "same_kind"):
-                raise ValueError(
-                    f"{self!r} cannot write {new.dtype} into {name}, {kind(array)}"
-                    f"{'' if array.flags.writeable else ', read-only'}; no parameter was changed"
-                )
-            moved[name] = new.astype(array.dtype, copy=False)
-            if not all_finite(moved[name]):
-                raise FloatingPointError(
-                    f"{self!r} would make {name} NaN or infinite, so no parameter was changed: "
-                    "lower the learning rate, or look for extreme inputs"
-                )
-        for name, array in arrays.items():
-            array[...] = moved[name]
+    def check(self, settings: Settings) -> Settings:
+        momentum = require_fraction(type(self), "momentum", settings["momentum"])
+        dampening = require_number(type(self), "dampening", settings["dampening"], least=0.0)
+        nesterov = require_flag(type(self), "nesterov", settings["nesterov"])
+        if nesterov and (not momentum or dampening):
+            raise ValueError("SGD with nesterov=True expects momentum above 0, and no dampening")
+        return {"momentum": momentum, "dampening": dampening, "nesterov": nesterov}
 
-    def __repr__(self) -> str:
-        return f"SGD(learning_rate={self.learning_rate:g})"
+    def start(self, s: Any) -> dict[str, float]:
+        return {"velocity": 0.0} if s.momentum else {}
+
+    def move(self, theta: Array, g: Array, s: Any, slots: dict[str, Array], scratch: Array) -> None:
+        if s.momentum:
+            b = slots["velocity"]
+            b *= s.momentum
+            b += np.multiply(g, 1 - s.dampening, out=scratch[0]) if s.dampening and self.steps else g
+            g = np.add(g, np.multiply(b, s.momentum, out=scratch[0]), out=scratch[0]) if s.nesterov else b
+        theta -= np.multiply(g, s.learning_rate, out=scratch[0])
+
+    def reach(self, s: Any, g: float, slots: dict[str, float]) -> float:
+        if s.momentum:
+            slots["velocity"] = b = s.momentum * slots["velocity"] + (1 + s.dampening) * g
+            g += b
+        return g * (1 + s.learning_rate)
