@@ -1,0 +1,324 @@
+"""Checkpoints of a run: going on from one is as if nothing had happened, and from a wrong one nothing happens."""
+
+import copy
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad import (
+    EMA,
+    SGD,
+    SWA,
+    Adam,
+    BatchNorm1d,
+    Callback,
+    Checkpoint,
+    CrossEntropyLoss,
+    Dropout,
+    EarlyStopping,
+    ExponentialLR,
+    Linear,
+    ReduceLROnPlateau,
+    Sequential,
+    Tanh,
+    fit,
+    minibatches,
+)
+from minigrad.saving import FileError, load_arrays, load_parameters, save_arrays
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+T = (X[:, 0] > X[:, 1]).astype(int)
+
+
+def model(seed=0):
+    rng = np.random.default_rng(seed)
+    return Sequential(
+        Linear(3, 5, rng=rng), BatchNorm1d(5), Tanh(), Dropout(0.3, rng=rng), Linear(5, 2, rng=rng), CrossEntropyLoss()
+    )
+
+
+def everything(cost, optimizer, history):
+    """All that a run leaves, but the time it took."""
+    arrays = {**cost.parameters(), **{n: v for n, v in cost.state().items() if isinstance(v, np.ndarray)}}
+    arrays |= {f"optimizer {name}": vector for name, vector in optimizer.vectors.items()}
+    arrays |= {f"history {name}": history[name] for name in history if name != "seconds"}
+    return arrays | {"steps": history.step_cost, "draw": np.asarray(cost[3].rng.random(3))}
+
+
+def assert_same_bits(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+OPTIMIZERS = {
+    "sgd": lambda cost: SGD(cost, 0.1, momentum=0.9),
+    "adam": lambda cost: Adam(cost, 0.02, schedule=ExponentialLR(0.9)),
+    "plateau": lambda cost: Adam(cost, 0.05, amsgrad=True, schedule=ReduceLROnPlateau(patience=0)),
+}
+AVERAGES = {"none": lambda cost: None, "ema": lambda cost: EMA(cost, 0.8), "swa": SWA}
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("at", [1, 7, 10, 23])
+def test_a_run_that_goes_on_is_the_run_that_was_never_interrupted(tmp_path, optimizer, average, at):
+    def train(cost, **more):
+        made = OPTIMIZERS[optimizer](cost)
+        history = fit(
+            cost,
+            (X[:30], T[:30]),
+            optimizer=made,
+            epochs=5,
+            batch_size=6,
+            rng=1,
+            validation=(X[30:], T[30:]),
+            average=AVERAGES[average](cost),
+            progress=False,
+            **more,
+        )
+        return everything(cost, made, history)
+
+    whole = train(model())
+
+    class PowerCutError(Exception):
+        pass
+
+    class Cut(Callback):
+        def after_step(self, run):
+            if run.optimizer.steps == at:
+                raise PowerCutError
+
+    path = tmp_path / "run"
+    with pytest.raises(PowerCutError):
+        train(model(), checkpoint=Checkpoint(path, every_steps=3), callbacks=[Cut()])
+    assert path.exists() == (at > 3)
+    # Another start: all of it has to come from the file.
+    again = train(model(seed=9 if path.exists() else 0), checkpoint=Checkpoint(path, every_steps=3), resume=True)
+    assert_same_bits(whole, again)
+    # A run that is over is over: going on gives the same once more.
+    assert_same_bits(whole, train(model(seed=5), checkpoint=path, resume=True))
+
+
+def test_more_epochs_go_on_where_fewer_ended(tmp_path):
+    def train(epochs, seed, **more):
+        cost = model(seed)
+        adam = Adam(cost, 0.02)
+        return everything(cost, adam, fit(cost, (X, T), optimizer=adam, epochs=epochs, rng=3, progress=False, **more))
+
+    whole = train(6, 0)
+    train(2, 0, checkpoint=tmp_path / "run")
+    assert_same_bits(whole, train(6, 4, checkpoint=tmp_path / "run", resume=True))
+
+
+def test_batches_that_a_function_draws_are_drawn_again(tmp_path):
+    def noisy(rng):
+        for x, t in minibatches(X, T, batch_size=8, rng=rng):
+            yield x + rng.normal(size=x.shape), t
+
+    def train(seed, stop_at=None, **more):
+        class Cut(Callback):
+            def after_step(self, run):
+                if run.optimizer.steps == stop_at:
+                    raise EOFError
+
+        cost = model(seed)
+        adam = Adam(cost, 0.02)
+        history = fit(cost, noisy, optimizer=adam, epochs=3, rng=3, progress=False, callbacks=[Cut()], **more)
+        return everything(cost, adam, history)
+
+    whole = train(0)
+    checkpoint = Checkpoint(tmp_path / "run", every_steps=1)
+    with pytest.raises(EOFError):
+        train(0, stop_at=8, checkpoint=checkpoint)
+    assert_same_bits(whole, train(1, checkpoint=checkpoint, resume=True))
+
+
+def test_one_generator_for_drawn_batches_and_dropout_is_refused_with_a_checkpoint(tmp_path):
+    cost = model()
+    shared = cost[3].rng
+    with pytest.raises(ValueError, match="another generator than that of a layer, such as dropout"):
+        fit(cost, lambda rng: [(X, T)], rng=shared, checkpoint=tmp_path / "run")
+    # Of arrays the order is drawn once an epoch, which can be repeated.
+    fit(cost, (X, T), rng=shared, epochs=1, checkpoint=tmp_path / "run", progress=False)
+
+
+def test_ctrl_c_writes_a_checkpoint_in_mid_epoch_from_which_the_run_goes_on(tmp_path):
+    class CtrlC(Callback):
+        def after_step(self, run):
+            if run.optimizer.steps == 12:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def train(seed, **more):
+        cost = model(seed)
+        adam = Adam(cost, 0.02)
+        history = fit(
+            cost, (X[:30], T[:30]), optimizer=adam, epochs=5, batch_size=6, rng=1, validation=(X[30:], T[30:]),
+            progress=False, **more,
+        )  # fmt: skip
+        return cost, adam, history
+
+    whole = everything(*train(0))
+    cost, adam, history = train(0, callbacks=[CtrlC()], checkpoint=tmp_path / "run")
+    assert adam.steps == 12
+    assert history.stopped.startswith("stopped by Ctrl-C in epoch 3; the parameters are those of epoch ")
+    assert len(history) == 3
+    assert history["validation_cost"].min() == pytest.approx(float(cost(X[30:], T[30:])), rel=1e-12)
+    assert_same_bits(whole, everything(*train(4, checkpoint=tmp_path / "run", resume=True)))
+
+
+def test_a_second_ctrl_c_interrupts_at_once(tmp_path):
+    class Impatient(Callback):
+        def after_step(self, run):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), (X, T), callbacks=[Impatient()], progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_existing_checkpoint_is_not_replaced_unasked(tmp_path):
+    path = tmp_path / "run"
+    fit(model(), (X, T), epochs=1, checkpoint=path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"resume=True goes on from it; to begin anew, remove it"):
+        fit(model(), (X, T), epochs=1, checkpoint=path, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_resume_needs_a_file():
+    with pytest.raises(ValueError, match="expects checkpoint=file with resume=True"):
+        fit(model(), (X, T), resume=True)
+
+
+WRONG = {
+    "a wider model": (
+        lambda: (Sequential(Linear(3, 4), Tanh(), Linear(4, 2), CrossEntropyLoss()), {}),
+        "parameters",
+    ),
+    "another optimizer": (lambda: (model(), {"optimizer": SGD}), "optimizer"),
+    "another rate": (lambda: (model(), {"rate": 0.5}), "learning_rate 0.02, here 0.5"),
+    "other batches": (lambda: (model(), {"batch_size": 5}), "data"),
+    "fewer rows": (lambda: (model(), {"data": (X[:-1], T[:-1])}), "data"),
+    "an average": (lambda: (model(), {"average": True}), "average"),
+    "early stopping": (
+        lambda: (model(), {"early_stopping": EarlyStopping(2), "validation": (X, T)}),
+        "early_stopping",
+    ),
+    "another kind of generator": (
+        lambda: (model(), {"rng": np.random.Generator(np.random.MT19937(0))}),
+        "rng",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, what):
+    path = tmp_path / "run"
+    cost = model()
+    fit(cost, (X, T), optimizer=Adam(cost, 0.02), epochs=1, batch_size=8, rng=0, checkpoint=path, progress=False)
+    make, field = WRONG[what]
+    cost, changes = make()
+    optimizer = changes.pop("optimizer", Adam)(cost, changes.pop("rate", 0.02))
+    if changes.pop("average", False):
+        changes["average"] = EMA(cost)
+    data = changes.pop("data", (X, T))
+    before = {name: array.copy() for name, array in cost.parameters().items()}
+    draws = [
+        repr(value.bit_generator.state) for value in cost.state().values() if isinstance(value, np.random.Generator)
+    ]
+    options = {"batch_size": 8, "rng": 0, "epochs": 3, "progress": False, **changes}
+    with pytest.raises(FileError, match=re.escape(field)) as caught:
+        fit(cost, data, optimizer=optimizer, checkpoint=path, resume=True, **options)
+    assert str(path) in str(caught.value)
+    for name, array in cost.parameters().items():
+        np.testing.assert_array_equal(array, before[name])
+    after = [
+        repr(value.bit_generator.state) for value in cost.state().values() if isinstance(value, np.random.Generator)
+    ]
+    assert draws == after
+    assert optimizer.steps == 0
+
+
+def states_of_generators(cost):
+    generators = (value for value in cost.state().values() if isinstance(value, np.random.Generator))
+    return [repr(rng.bit_generator.state) for rng in generators]
+
+
+def every_place(record, place=()):
+    """The places of all entries of a record, however deep."""
+    for key, value in record.items():
+        yield (*place, key)
+        if isinstance(value, dict):
+            yield from every_place(value, (*place, key))
+
+
+def test_a_checkpoint_that_lacks_something_says_what(tmp_path):
+    """Every entry taken out in turn, in a file whose checksums are right: an error, and nothing changed."""
+    path, broken = tmp_path / "run", tmp_path / "broken"
+
+    def train(cost, **more):
+        return fit(
+            cost, (X, T), optimizer=Adam(cost, 0.02), epochs=2, rng=0, validation=(X, T), early_stopping=3,
+            average=EMA(cost), progress=False, **more,
+        )  # fmt: skip
+
+    train(model(), checkpoint=path)
+    arrays, record = load_arrays(path, kind="checkpoint")
+    places = list(every_place(record))
+    assert len(places) > 40
+    for place in places:
+        partial = copy.deepcopy(record)
+        inner = partial
+        for key in place[:-1]:
+            inner = inner[key]
+        del inner[place[-1]]
+        save_arrays(broken, arrays, partial, kind="checkpoint")
+        cost = model()
+        before = {name: array.copy() for name, array in cost.parameters().items()}
+        with pytest.raises(FileError) as caught:
+            train(cost, checkpoint=broken, resume=True)
+        assert str(broken) in str(caught.value)
+        for name, array in cost.parameters().items():
+            np.testing.assert_array_equal(array, before[name], err_msg=str(place))
+    for name in arrays:
+        save_arrays(broken, {n: a for n, a in arrays.items() if n != name}, record, kind="checkpoint")
+        cost = model()
+        before = {n: array.copy() for n, array in cost.parameters().items()}
+        with pytest.raises(FileError):
+            train(cost, checkpoint=broken, resume=True)
+        for n, array in cost.parameters().items():
+            np.testing.assert_array_equal(array, before[n], err_msg=name)
+
+
+def test_a_checkpoint_serves_as_a_file_of_parameters(tmp_path):
+    cost = model()
+    fit(cost, (X, T), epochs=2, checkpoint=tmp_path / "run", progress=False)
+    other = model(seed=8)
+    load_parameters(other, tmp_path / "run")
+    np.testing.assert_array_equal(other(X, T), cost(X, T))
+
+
+def test_training_that_is_killed_fifty_times_ends_the_same(tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "killed_training.py"), str(tmp_path), "50"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    killed, in_write, whole, finished = map(int, re.findall(r"\d+", run.stdout))
+    assert killed == 50
+    assert in_write >= 15
+    assert whole >= 15
+    assert finished >= 1
