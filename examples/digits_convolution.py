@@ -7,6 +7,7 @@ All choices were made on a part of the training digits; the held-out digits are 
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from minigrad import (
     SGD,
     Conv2d,
+    CosineAnnealingLR,
     CrossEntropyLoss,
     Dropout,
     Flatten,
@@ -21,8 +23,9 @@ from minigrad import (
     MaxPool2d,
     ReLU,
     Sequential,
+    build,
+    fit,
     minibatches,
-    value_and_gradients,
 )
 
 EPOCHS, BATCH, LEARNING_RATE = 30, 32, 0.4
@@ -53,16 +56,13 @@ def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def train(model: Sequential, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
     """Descent by mini-batches, with a rate that falls to a tenth along a cosine."""
     cost = model >> CrossEntropyLoss()
-    sgd = SGD(cost, LEARNING_RATE)
-    for epoch in range(EPOCHS):
-        sgd.learning_rate = LEARNING_RATE * (0.55 + 0.45 * np.cos(np.pi * epoch / EPOCHS))
-        total = 0.0
-        for x, t in minibatches(shifted(images, rng), labels, batch_size=BATCH, rng=rng):
-            value, gradients = value_and_gradients(cost, x, t)
-            sgd.step(gradients)
-            total += float(value) * len(t) / len(labels)
-        if epoch % 5 == 4:
-            print(f"epoch {epoch + 1:2d}   NLL {total:.4f}")
+
+    def shifted_batches(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
+        return minibatches(shifted(images, rng), labels, batch_size=BATCH, rng=rng)
+
+    build(cost, images[:1])
+    sgd = SGD(cost, LEARNING_RATE, schedule=CosineAnnealingLR(EPOCHS, LEARNING_RATE / 10))
+    fit(cost, shifted_batches, optimizer=sgd, epochs=EPOCHS, rng=rng)
 
 
 def accuracy(model: Sequential, images: np.ndarray, labels: np.ndarray) -> float:

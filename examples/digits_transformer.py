@@ -7,22 +7,23 @@ The last 360 digits of a fixed permutation are held out and looked at once, at t
 """
 
 import argparse
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from minigrad import (
+    AdamW,
     CrossEntropyLoss,
-    FlatParameters,
     Flatten,
     LayerNorm,
     LearnedPositionalEncoding,
     Linear,
+    Schedule,
     Sequential,
+    fit,
     minibatches,
     transformer_encoder_block,
-    value_and_gradients,
 )
 
 EPOCHS, BATCH, WIDTH = 60, 32, 32
@@ -61,6 +62,19 @@ def interpolation(places: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(places[..., np.newaxis] - FROM_CENTRE))
 
 
+class UpAndDown(Schedule):
+    """The learning rate rises for a hundred steps, and falls to zero in a straight line."""
+
+    each = "step"
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def rate(self, base: float, count: int) -> float:
+        return base * min(1, (count + 1) / 100) * (1 - (count + 1) / self.steps)
+
+
 def main() -> None:
     """Train on 1437 digits, and say how many of the other 360 are read right."""
     parser = argparse.ArgumentParser(description="A small Transformer reads handwritten digits.")
@@ -73,29 +87,16 @@ def main() -> None:
 
     cost = transformer(rng)
     model = cost[:-1]
-    theta = FlatParameters(cost)
     print(model)
-    print(f"{len(theta)} parameters, {len(train)} digits to train on, {len(held_out)} held out\n")
-    # Adam: steps as long as the gradients are steady, whatever their size; Kingma and Ba, 2015.  The learning rate
-    # falls to zero in a straight line, and weights decay in proportion to it; Loshchilov and Hutter, 2019.
-    mean, square = np.zeros_like(theta.vector), np.zeros_like(theta.vector)
-    step, steps = 0, EPOCHS * -(-len(train) // BATCH)
-    start = time.perf_counter()
-    for epoch in range(1, EPOCHS + 1):
-        total = 0.0
+
+    def warped_batches(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for batch, target in minibatches(images[train], labels[train], batch_size=BATCH, rng=rng):
-            value, gradients = value_and_gradients(cost, warped(batch, rng), target)
-            gradient = theta.flatten(gradients)
-            step += 1
-            mean += 0.1 * (gradient - mean)
-            square += 0.01 * (gradient**2 - square)
-            direction = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
-            rate = LEARNING_RATE * min(1, step / 100) * (1 - step / steps)
-            theta.vector -= rate * (direction + WEIGHT_DECAY * theta.vector)
-            total += value * len(batch)
-        if epoch % 10 == 0:
-            seconds = time.perf_counter() - start
-            print(f"epoch {epoch:3d}   NLL of warped digits {total / len(train):.4f}   {seconds:5.1f} s", flush=True)
+            yield warped(batch, rng), target
+
+    schedule = UpAndDown(EPOCHS * -(-len(train) // BATCH))
+    adamw = AdamW(cost, LEARNING_RATE, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY, schedule=schedule)
+    print(f"{len(adamw.theta)} parameters, {len(train)} digits to train on, {len(held_out)} held out\n")
+    fit(cost, warped_batches, optimizer=adamw, epochs=EPOCHS, rng=rng)
     accuracy = (model(images[held_out]).argmax(axis=1) == labels[held_out]).mean()
     print(f"\naccuracy on the {len(held_out)} digits held out: {accuracy:.4f}")
     assert accuracy > 0.98, accuracy

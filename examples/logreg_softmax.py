@@ -7,6 +7,7 @@ minimum without the penalty.  With matplotlib installed it also saves a picture.
 """
 
 import argparse
+import textwrap
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +16,14 @@ import numpy as np
 
 from minigrad import (
     SGD,
-    FlatParameters,
+    L2Penalty,
     Linear,
     LogSoftmax,
+    NewtonCG,
     NLLLoss,
+    Penalized,
     Sequential,
     minibatches,
-    minimize_lbfgs,
     value_and_gradients,
 )
 from minigrad.testing import check_layer
@@ -106,31 +108,17 @@ def descend_by_batches(x: np.ndarray, labels: np.ndarray) -> list[tuple[int, flo
 def minimise_with_penalty(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Minimise sum-NLL + |weight|^2 / 2, strictly convex in the weights: one minimum.  The (10, 65) of it."""
     print("\n4. The minimum of  sum(NLL) + 0.5 * sum(weight^2)  over all digits\n")
-    cost = softmax_regression("sum")
-    theta = FlatParameters(cost)
-
-    def penalised(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        theta.vector = vector
-        value, gradients = value_and_gradients(cost, pixels, labels)
-        weight = cost.parameters()["0.weight"]
-        gradients["0.weight"] = gradients["0.weight"] + weight
-        return value + 0.5 * (weight**2).sum(), theta.flatten(gradients)
+    cost = Penalized(softmax_regression("sum"), L2Penalty(1.0, "*.weight"))
 
     def progress(iteration: int, value: float, gradient_norm: float) -> None:
-        if iteration % 100 == 0:
-            print(
-                f"   iteration {iteration:5d}   cost {value:16.10f}   largest derivative {gradient_norm:.1e}",
-                flush=True,
-            )
+        print(f"   iteration {iteration:2d}   cost {value:16.10f}   largest derivative {gradient_norm:.1e}", flush=True)
 
-    # 650 parameters: a history of 400 steps costs little and comes close to the full BFGS matrix.
-    minimum = minimize_lbfgs(penalised, np.zeros(len(theta)), tolerance=1e-5, memory=400, callback=progress)
+    minimum = NewtonCG(cost, tolerance=1e-6).solve(pixels, labels, callback=progress)
+    print("\n" + textwrap.fill(str(minimum), 110, initial_indent="   ", subsequent_indent="   "))
     relative = minimum.value / PENALISED_MINIMUM - 1
-    print(f"   {minimum.message}, after {minimum.iterations} iterations")
     print(f"   cost {minimum.value:.10f}, known minimum {PENALISED_MINIMUM}, relative difference {relative:.1e}")
     assert minimum.converged
     assert abs(relative) <= 1e-8, relative
-    theta.vector = minimum.x
     parameters = cost.parameters()
     return np.column_stack([parameters["0.weight"], parameters["0.bias"]])
 
