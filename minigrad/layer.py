@@ -74,7 +74,7 @@ class Layer:
 
     def __call__(self, z: Input, *arguments: Any, **options: Any) -> Any:
         """Inference: z_next alone, nothing kept."""
-        result = self.forward(z, *arguments, **options)
+        result = self.at_inference().forward(z, *arguments, **options)
         require_pair(self, result)
         return result[0]
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +24,37 @@ from minigrad import (
     Dropout,
     EarlyStopping,
     ExponentialLR,
+    L2Penalty,
     Linear,
+    NewtonCG,
+    Penalized,
     ReduceLROnPlateau,
+    ReLU,
     Sequential,
+    Sigmoid,
     Tanh,
+    TrainingWarning,
     fit,
     minibatches,
 )
 from minigrad.saving import FileError, load_arrays, load_parameters, save_arrays
+from minigrad.training.progress import Silent
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
 T = (X[:, 0] > X[:, 1]).astype(int)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """As in a terminal, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c(*_):
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def model(seed=0):
@@ -169,8 +189,10 @@ def test_ctrl_c_writes_a_checkpoint_in_mid_epoch_from_which_the_run_goes_on(tmp_
     cost, adam, history = train(0, callbacks=[CtrlC()], checkpoint=tmp_path / "run")
     assert adam.steps == 12
     assert history.stopped.startswith("stopped by Ctrl-C in epoch 3; the parameters are those of epoch ")
-    assert len(history) == 3
+    assert history.epochs == 3
     assert history["validation_cost"].min() == pytest.approx(float(cost(X[30:], T[30:])), rel=1e-12)
+    position = load_arrays(tmp_path / "run", kind="checkpoint")[1]["position"]
+    assert (position["epoch"], position["step"]) == (2, 2)
     assert_same_bits(whole, everything(*train(4, checkpoint=tmp_path / "run", resume=True)))
 
 
@@ -203,12 +225,16 @@ def test_resume_needs_a_file():
 WRONG = {
     "a wider model": (
         lambda: (Sequential(Linear(3, 4), Tanh(), Linear(4, 2), CrossEntropyLoss()), {}),
-        "parameters",
+        "a run that had cost.line 2 '0: Linear(3 -> 5)', here '0: Linear(3 -> 4)'",
     ),
     "another optimizer": (lambda: (model(), {"optimizer": SGD}), "optimizer"),
     "another rate": (lambda: (model(), {"rate": 0.5}), "learning_rate 0.02, here 0.5"),
-    "other batches": (lambda: (model(), {"batch_size": 5}), "data"),
-    "fewer rows": (lambda: (model(), {"data": (X[:-1], T[:-1])}), "data"),
+    "other batches": (lambda: (model(), {"batch_size": 5}), "data.batch_size 8, here 5"),
+    "fewer rows": (lambda: (model(), {"data": (X[:-1], T[:-1])}), "data.arrays.0.shape [40, 3], here [39, 3]"),
+    "other numbers": (lambda: (model(), {"data": (2 * X, T)}), "data.arrays.0.checksum of some rows"),
+    "another activation": (lambda: (model()[:2] >> Sigmoid() >> model()[3:], {}), "'2: Tanh()', here '2: Sigmoid()'"),
+    "a schedule": (lambda: (model(), {"schedule": True}), "had schedule 'None', here"),
+    "fewer epochs": (lambda: (model(), {"epochs": 1}), "to have 1 epochs or fewer, got 2 begun"),
     "an average": (lambda: (model(), {"average": True}), "average"),
     "early stopping": (
         lambda: (model(), {"early_stopping": EarlyStopping(2), "validation": (X, T)}),
@@ -225,10 +251,11 @@ WRONG = {
 def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, what):
     path = tmp_path / "run"
     cost = model()
-    fit(cost, (X, T), optimizer=Adam(cost, 0.02), epochs=1, batch_size=8, rng=0, checkpoint=path, progress=False)
+    fit(cost, (X, T), optimizer=Adam(cost, 0.02), epochs=2, batch_size=8, rng=0, checkpoint=path, progress=False)
     make, field = WRONG[what]
     cost, changes = make()
-    optimizer = changes.pop("optimizer", Adam)(cost, changes.pop("rate", 0.02))
+    schedule = ExponentialLR(0.5) if changes.pop("schedule", False) else None
+    optimizer = changes.pop("optimizer", Adam)(cost, changes.pop("rate", 0.02), schedule=schedule)
     if changes.pop("average", False):
         changes["average"] = EMA(cost)
     data = changes.pop("data", (X, T))
@@ -322,3 +349,156 @@ def test_training_that_is_killed_fifty_times_ends_the_same(tmp_path):
     assert in_write >= 15
     assert whole >= 15
     assert finished >= 1
+
+
+@pytest.mark.parametrize("when", ["metric", "callback"])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_ctrl_c_between_epochs_writes_the_checkpoint_too(tmp_path, when, epoch):
+    def train(seed, press=False, **more):
+        pressing = press
+        count = 0
+
+        def look(*_):
+            nonlocal count
+            count += 1
+            if pressing and count == epoch:
+                press_ctrl_c()
+            return 0.0
+
+        told = {"metrics": {"m": look if when == "metric" else lambda *_: 0.0}}
+        told |= {"callbacks": [look if when == "callback" else lambda run: None]}
+        cost = model(seed)
+        adam = Adam(cost, 0.02)
+        history = fit(cost, (X, T), optimizer=adam, epochs=3, rng=1, validation=(X, T), progress=False, **told, **more)
+        return cost, adam, history
+
+    whole = everything(*train(0))
+    history = train(0, press=True, checkpoint=tmp_path / "run")[2]
+    assert history.epochs == epoch
+    # After the last epoch there is nothing left to stop.
+    assert history.stopped.startswith("stopped by Ctrl-C" if epoch < 3 else "all 3 epochs are done")
+    assert load_arrays(tmp_path / "run", kind="checkpoint")[1]["position"]["epoch"] == epoch
+    assert_same_bits(whole, everything(*train(4, checkpoint=tmp_path / "run", resume=True)))
+
+
+def test_ctrl_c_while_the_last_checkpoint_is_written_changes_nothing(tmp_path):
+    class Pressed(Checkpoint):
+        def write(self, run):
+            super().write(run)
+            if run.epoch == 3:
+                press_ctrl_c()
+
+    def train(**more):
+        cost = model()
+        adam = Adam(cost, 0.2)
+        return everything(
+            cost, adam, fit(cost, (X, T), optimizer=adam, epochs=3, rng=1, validation=(X, T), progress=False, **more)
+        )
+
+    assert_same_bits(train(), train(checkpoint=Pressed(tmp_path / "run")))
+
+
+def test_a_piece_of_an_epoch_is_no_match_for_whole_ones():
+    class CtrlC(Callback):
+        def after_step(self, run):
+            if run.optimizer.steps == 11:
+                press_ctrl_c()
+
+    cost = model()
+    history = fit(
+        cost, (X, T), optimizer=SGD(cost, 1e-6), epochs=5, batch_size=8, rng=1, callbacks=[CtrlC()], progress=False,
+        early_stopping=EarlyStopping(9, monitor="cost"),
+    )  # fmt: skip
+    assert history.epochs == 3
+    assert history.best_epoch in (1, 2)
+
+
+def test_ctrl_c_in_a_solver_keeps_the_best():
+    cost = Penalized(Sequential(Linear(3, 2, rng=0), CrossEntropyLoss("sum")), L2Penalty(1.0, "*.weight"))
+    before = float(cost(X, T))
+
+    def progress(iteration, steps, entries):
+        if iteration == 2:
+            press_ctrl_c()
+
+    silent = Silent()
+    silent.epoch = progress
+    history = fit(cost, (X, T), optimizer=NewtonCG(cost, tolerance=1e-12), progress=silent)
+    assert history.stopped == "stopped by Ctrl-C after 3 iterations; the parameters are the best so far"
+    assert float(cost(X, T)) == pytest.approx(history["cost"][-1], rel=1e-12)
+    assert history["cost"][-1] < before
+
+
+def test_a_handler_of_somebody_else_stays():
+    def own(number, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        seen = []
+        fit(
+            model(),
+            (X, T),
+            epochs=1,
+            progress=False,
+            callbacks=lambda run: seen.append(signal.getsignal(signal.SIGINT)),
+        )
+        assert seen == [own]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_it_trains_in_a_thread():
+    done = []
+    thread = threading.Thread(target=lambda: done.append(fit(model(), (X, T), epochs=1, progress=False)))
+    thread.start()
+    thread.join()
+    assert done[0].epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({"every_steps": 4}, [4, 5, 8, 10, 12, 15]),
+        ({"every_epochs": 2}, [10, 15]),
+        ({"every_epochs": None}, [15]),
+        ({"every_epochs": None, "every_steps": 7}, [7, 14, 15]),
+        ({"every_epochs": None, "every_seconds": 1e-9}, [*range(1, 16), 15]),
+        ({"every_epochs": None, "every_seconds": 1e9}, [15]),
+    ],
+)
+def test_checkpoints_are_written_when_they_are_due(tmp_path, options, written):
+    seen = []
+
+    class Counted(Checkpoint):
+        def write(self, run):
+            seen.append(run.optimizer.steps)
+            super().write(run)
+
+    fit(model(), (X, T), epochs=3, batch_size=8, rng=0, checkpoint=Counted(tmp_path / "run", **options), progress=False)
+    assert seen == written
+
+
+def test_what_a_callback_stops_goes_on_later_and_early_stopping_does_not(tmp_path):
+    def train(epochs=6, **more):
+        cost = model()
+        return fit(cost, (X, T), epochs=epochs, rng=0, progress=False, resume=True, **more)
+
+    first = train(checkpoint=tmp_path / "a", callbacks=[lambda run: run.stop("time is up") if run.epoch == 2 else None])
+    assert (first.epochs, first.stopped) == (2, "time is up")
+    assert train(checkpoint=tmp_path / "a").epochs == 6
+    stopping = {"early_stopping": EarlyStopping(1, monitor="cost", minimum_change=1e9)}
+    assert train(checkpoint=tmp_path / "b", **stopping).epochs == 2
+    assert train(checkpoint=tmp_path / "b", **stopping).epochs == 2
+
+
+def test_what_was_warned_of_is_not_warned_of_again(tmp_path):
+    def dead():
+        cost = Sequential(Linear(3, 4, rng=0), ReLU(), Linear(4, 2, rng=1), CrossEntropyLoss())
+        cost[0].bias[...] = -1e6
+        return cost
+
+    options = {"rng": 0, "batch_size": 2, "progress": False, "checkpoint": tmp_path / "run", "resume": True}
+    with pytest.warns(TrainingWarning, match="was 0 in all 20 steps"):
+        fit(dead(), (X, T), epochs=1, **options)
+    fit(dead(), (X, T), epochs=2, **options)  # a warning would be an error

@@ -14,12 +14,14 @@ from minigrad import (
     SWA,
     Adam,
     BatchNorm1d,
+    Branch,
     Callback,
     CrossEntropyLoss,
     Dropout,
     EarlyStopping,
     Elementwise,
     Frozen,
+    Identity,
     L2Penalty,
     Layer,
     Linear,
@@ -27,6 +29,7 @@ from minigrad import (
     NewtonCG,
     Parallel,
     Penalized,
+    ReduceLROnPlateau,
     ReLU,
     Sequential,
     StepLR,
@@ -161,6 +164,107 @@ def test_validation_is_what_the_model_gives_at_inference():
     ]  # fmt: skip
 
 
+def test_metrics_see_the_model_below_the_loss_of_stacks_in_stacks():
+    rng = np.random.default_rng(0)
+    lower, upper = Sequential(Linear(3, 4, rng=rng), Tanh()), Sequential(Linear(4, 2, rng=rng), CrossEntropyLoss())
+    cost = Penalized(Sequential(lower, upper), L2Penalty(0.3, "*.weight"))
+    seen = []
+    found = evaluate(cost, (X, T), batch_size=7, metrics={"m": lambda z, t: seen.append((z, t)) or 0.0})
+    np.testing.assert_allclose(seen[0][0], upper[0](lower(X)), rtol=1e-14)
+    np.testing.assert_array_equal(seen[0][1], T)
+    assert found["cost"] == pytest.approx(float(cost(X, T)), rel=1e-13)
+
+
+def test_a_generator_is_evaluated_in_one_pass():
+    cost = model()
+    found = evaluate(cost, ((X[i : i + 7], T[i : i + 7]) for i in range(0, 50, 7)), metrics={"n": lambda z, t: len(z)})
+    assert found == {"cost": pytest.approx(float(cost(X, T)), rel=1e-13), "n": 50}
+
+
+def test_outputs_of_several_arrays_and_data_without_a_target():
+    class Both(Layer):
+        def forward(self, z):
+            return ((z[0] - z[1]) ** 2).mean(), z[0] - z[1]
+
+        def backward(self, delta, d):
+            return 2 * delta * d / d.size, -2 * delta * d / d.size
+
+    cost = Sequential(Branch(Linear(3, 3, rng=0), Identity()), Both())
+    found = evaluate(cost, X, batch_size=9, metrics={"error": lambda z: np.abs(z[0] - z[1]).max()})
+    expected = np.abs(cost[0].children()[0][1](X) - X).max()
+    assert found["error"] == pytest.approx(expected, rel=1e-13)
+    history = quiet(cost, X, epochs=30, optimizer=Adam(cost, 0.05))
+    assert history["cost"][-1] < history["cost"][0] / 5
+
+
+def test_a_layer_that_says_what_it_is_at_inference_is_validated_so():
+    class Noise(Layer):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, z):
+            return z + self.rng.normal(size=z.shape), None
+
+        def backward(self, delta, cache):
+            return delta
+
+        def at_inference(self):
+            return Identity()
+
+    cost = Sequential(Noise(), *model())
+    np.testing.assert_array_equal(cost(X, T), model()(X, T))
+    history = quiet(cost, (X, T), epochs=1, optimizer=SGD(cost, 1e-12), validation=(X, T))
+    assert history["validation_cost"][0] == pytest.approx(float(model()(X, T)), rel=1e-9)
+
+
+def test_the_plateau_is_that_of_what_is_monitored():
+    values = iter([0.5, 0.6, 0.7, 0.7, 0.7, 0.7])
+    cost = model()
+    plateau = ReduceLROnPlateau("max", patience=0)
+    history = quiet(
+        cost, (X, T), optimizer=SGD(cost, 0.1, schedule=plateau), epochs=6, validation=(X, T),
+        metrics={"m": lambda z, t: next(values)}, early_stopping=EarlyStopping(9, monitor="m", mode="max"),
+    )  # fmt: skip
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.1, 0.1, 0.01, 0.001], rtol=1e-12)
+    refused(
+        r"fit expects ReduceLROnPlateau\(mode='min'\), got 'max'", cost=cost, optimizer=SGD(cost, 0.1, schedule=plateau)
+    )
+
+
+def test_batches_of_another_librarys_loader():
+    class Tensor:
+        def __init__(self, array):
+            self.array = array
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    class Loader:
+        def __len__(self):
+            raise TypeError("unknown")
+
+        def __iter__(self):
+            for i in range(0, 50, 10):
+                yield [Tensor(X[i : i + 10]), Tensor(T[i : i + 10])]
+
+    ours, theirs = model(), model()
+    quiet(ours, Loader(), epochs=2)
+    quiet(theirs, (X, T), epochs=2, batch_size=10, shuffle=False)
+    np.testing.assert_array_equal(ours[0].weight, theirs[0].weight)
+
+
+def test_validation_takes_no_larger_batches_than_training():
+    class Small(Elementwise):
+        def f(self, z):
+            assert len(z) <= 7
+            return z
+
+        def df(self, z):
+            return np.ones_like(z)
+
+    quiet(Sequential(Small(), *model()), (X, T), batch_size=7, epochs=1, validation=(X, T))
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_evaluate_is_the_cost_of_all_rows_in_any_batches(reduction):
     cost = Penalized(model(loss=CrossEntropyLoss(reduction)), L2Penalty(0.1, "*.weight"))
@@ -188,7 +292,7 @@ def test_early_stopping_goes_back_to_the_best_epoch():
         cost, (X[:30], noise), optimizer=Adam(cost, 0.05), epochs=200, validation=(X[30:], T[30:]), early_stopping=3
     )
     best = int(history["validation_cost"].argmin())
-    assert history.best_epoch == best + 1 == len(history) - 3
+    assert history.best_epoch == best + 1 == history.epochs - 3
     assert float(cost(X[30:], T[30:])) == pytest.approx(history["validation_cost"].min(), rel=1e-12)
     assert history["validation_cost"][-1] > history["validation_cost"].min()
     assert history.stopped == (
@@ -204,14 +308,14 @@ def test_early_stopping_by_a_metric_that_is_to_grow():
     history = quiet(
         cost, (X, T), epochs=6, validation=(X, T), metrics={"score": lambda z, t: next(values)}, early_stopping=stopping
     )
-    assert len(history) == 6  # 0.9 came in the third epoch after 0.5
+    assert history.epochs == 6  # 0.9 came in the third epoch after 0.5
     assert history.best_epoch == 5
 
 
 def test_a_small_change_is_none():
     stopping = EarlyStopping(2, monitor="cost", minimum_change=1e9)
     history = quiet(model(), (X, T), epochs=9, early_stopping=stopping)
-    assert len(history) == 3
+    assert history.epochs == 3
     assert history.best_epoch == 1
 
 
@@ -347,11 +451,74 @@ def test_another_error_says_where_it_arose():
     assert any("in epoch 1, batch 2 of it (step 2 in all) of fit" in note for note in caught.value.__notes__)
 
 
+def test_running_statistics_that_a_bad_batch_moved_are_put_back():
+    cost = Sequential(BatchNorm1d(1, affine=False), Linear(1, 1, rng=0), Log(), MSELoss())
+    cost[1].weight[...], cost[1].bias[...] = 1.0, 1.5
+    good = (np.array([[-1.0], [0.0], [1.0]]), np.zeros((3, 1)))
+    bad = (np.array([[0.0]] * 5 + [[-1e3]]), np.zeros((6, 1)))
+    seen = []
+
+    class Look(Callback):
+        def after_step(self, run):
+            seen.append((cost[0].running_mean.copy(), cost[0].running_var.copy(), int(cost[0].num_batches_tracked)))
+
+    with pytest.raises(TrainingError, match="batch 3 of it"):
+        quiet(cost, [good, good, bad], optimizer=SGD(cost, 1e-6), callbacks=[Look()])
+    assert len(seen) == 2
+    assert (cost[0].running_mean, cost[0].running_var, cost[0].num_batches_tracked) == seen[-1]
+
+
+def test_a_validation_that_is_not_finite_is_a_training_error():
+    cost = Sequential(Linear(1, 1, rng=0), Log(), MSELoss())
+    cost[0].weight[...], cost[0].bias[...] = 1.0, 0.0
+    good, bad = (np.ones((4, 1)), np.zeros((4, 1))), (-np.ones((4, 1)), np.zeros((4, 1)))
+    with pytest.raises(TrainingError, match="stopped in the validation after epoch 1: the cost is nan") as caught:
+        quiet(cost, good, optimizer=SGD(cost, 1e-3), validation=bad)
+    assert caught.value.history.step_cost.size == 1
+    assert caught.value.batch is None
+
+
+@pytest.mark.parametrize("where", ["data", "metrics", "callbacks"])
+def test_errors_of_others_say_where_they_arose(where):
+    def fails(*_):
+        raise ZeroDivisionError
+
+    def batches(rng):
+        yield X, T
+        fails()
+
+    options = {
+        "data": {},
+        "metrics": {"metrics": {"m": fails}, "validation": (X, T)},
+        "callbacks": {"callbacks": fails},
+    }
+    with pytest.raises(ZeroDivisionError) as caught:
+        quiet(model(), batches if where == "data" else (X, T), **options[where])
+    notes = "; ".join(caught.value.__notes__)
+    assert {"data": "in the data of epoch 1", "metrics": "in the metric 'm'", "callbacks": "the steps of epoch 1"}[
+        where
+    ] in notes
+
+
+@pytest.mark.parametrize("rate", [100.0, 1e3, 1e6])
+@np.errstate(over="ignore")
+def test_a_learning_rate_that_explodes_at_once_is_called_so(rate):
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(200, 8)), rng.integers(0, 3, 200)
+    cost = Sequential(Linear(8, 16, rng=0), ReLU(), Linear(16, 3, rng=1), CrossEntropyLoss())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        with pytest.raises(
+            (TrainingWarning, TrainingError), match=r"had risen from 1.* at first to|was 0 in all"
+        ):
+            quiet(cost, (x, t), optimizer=SGD(cost, rate), epochs=5, batch_size=8)
+
+
 def test_a_learning_rate_that_diverges_is_called_so():
     x = np.random.default_rng(0).normal(size=(40, 2))
     cost = Sequential(Linear(2, 1, rng=0), MSELoss())
     with pytest.warns(
-        TrainingWarning, match=r"the cost had risen from .* in the first steps to .*: the learning rate 3 "
+        TrainingWarning, match=r"the cost had risen from .* at first to .*: the learning rate 3 "
     ):
         quiet(cost, (x, x[:, :1]), optimizer=SGD(cost, 3.0), epochs=2, batch_size=4)
 
@@ -378,12 +545,41 @@ def test_noise_is_not_called_divergence():
             quiet(cost, (x, rng.integers(0, 2, 60)), optimizer=SGD(cost, 0.1), epochs=5, batch_size=2, rng=seed)
 
 
+@pytest.mark.parametrize(("rows", "batch"), [(33, 32), (65, 32), (10, 1), (40, 7)])
+def test_ordinary_regressions_are_not_called_diverging(rows, batch):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(rows, 3))
+        t = x @ rng.normal(size=(3, 1)) + rng.normal(size=(rows, 1))
+        cost = Sequential(Linear(3, 1, rng=rng), MSELoss())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", TrainingWarning)
+            quiet(cost, (x, t), optimizer=Adam(cost, 0.01), epochs=10, batch_size=batch, rng=seed)
+
+
+def test_sums_of_batches_that_grow_are_not_called_diverging():
+    cost = model(loss=CrossEntropyLoss("sum"))
+    batches = [(X[:n], T[:n]) for n in range(1, 40)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        quiet(cost, batches, optimizer=SGD(cost, 1e-3), epochs=1)
+
+
+def test_units_that_die_later_are_reported():
+    cost = Sequential(Linear(3, 4, rng=0), ReLU(), Linear(4, 2, rng=1), CrossEntropyLoss())
+
+    def kill(run):
+        if run.epoch == 1:
+            cost[0].bias[...] = -1e6
+
+    with pytest.warns(TrainingWarning, match=r"0\.weight, 0\.bias, 2\.weight was 0 in all 25 steps up to epoch 2"):
+        quiet(cost, (X, T), batch_size=2, epochs=2, callbacks=kill)
+
+
 def test_a_parameter_that_the_cost_does_not_depend_on_is_reported():
     cost = Sequential(Linear(3, 4, rng=0), ReLU(), Linear(4, 2, rng=1), CrossEntropyLoss())
     cost[0].bias[...] = -1e6  # every unit is dead
-    with pytest.warns(
-        TrainingWarning, match=r"the cost does not depend on 0\.weight, 0\.bias, 2\.weight: the gradient was"
-    ):
+    with pytest.warns(TrainingWarning, match=r"the gradient of 0\.weight, 0\.bias, 2\.weight was 0 in all 10 steps"):
         quiet(cost, (X, T), epochs=6)
 
 
@@ -415,12 +611,19 @@ def test_bad_arguments_are_refused_and_nothing_changes():
     refused("fit expects shuffle to be True or False", TypeError, shuffle=3)
     refused("fit expects validation data for metrics", metrics={"a": len})
     refused("fit expects metrics as", TypeError, metrics=len, validation=(X, T))
-    refused("figures of its own named cost", metrics={"cost": len}, validation=(X, T))
+    refused("fit expects metrics named otherwise than cost,", metrics={"cost": len}, validation=(X, T))
     refused("fit expects an optimizer such as", TypeError, optimizer="adam")
     refused("fit expects an optimizer of this cost, got Adam", optimizer=Adam(model()))
     refused("fit expects early_stopping to be EarlyStopping", TypeError, early_stopping=True)
     refused("fit expects average to be EMA", TypeError, average=0.9)
-    refused("fit expects callbacks to be functions of a run, got int", TypeError, callbacks=[3])
+    refused("fit expects an average of this cost, got EMA", average=EMA(model()))
+    refused("fit expects data of arrays as a tuple of NumPy arrays", TypeError, data=[X, T])
+    refused("fit expects data of arrays as a tuple", TypeError, data=([X, X], T))
+    refused(r"expects batches \(x, target\) of arrays, got", TypeError, data=[()])
+    refused("a Callback to have after_step", TypeError, callbacks=[Callback()])
+    refused("or Callbacks, got the class Callback", TypeError, callbacks=[Callback])
+    refused("cannot write the checkpoint /nowhere/at/all: make its folder", OSError, checkpoint="/nowhere/at/all")
+    refused("fit expects callbacks to be functions of a run, or Callbacks, got int", TypeError, callbacks=[3])
     refused(r"fit expects progress in \('auto', 'bar', 'lines', False\), got 'loud'", progress="loud")
     refused("fit expects data as", TypeError, data=3)
     refused("which can be read once", data=iter([(X, T)]), epochs=2)
@@ -430,9 +633,7 @@ def test_bad_arguments_are_refused_and_nothing_changes():
 
 
 def test_a_monitor_that_is_not_there_is_named():
-    with pytest.raises(
-        ValueError, match=r"EarlyStopping expects monitor in cost, got 'validation_cost': fit\(validation"
-    ):
+    with pytest.raises(ValueError, match=r"to monitor one of cost, got 'validation_cost'"):
         quiet(model(), (X, T), early_stopping=2, epochs=1)
 
 
@@ -440,6 +641,7 @@ def test_early_stopping_checks_what_it_is_given():
     for options, message in (
         ({"patience": 0}, "patience to be a positive integer, got 0"),
         ({"mode": "up"}, r"mode in \('min', 'max'\), got 'up'"),
+        ({"monitor": "accuracy"}, "mode='min' or mode='max' for 'accuracy': is it to fall or to grow"),
         ({"monitor": 3}, "monitor to be a name in the history, got int"),
         ({"minimum_change": -1.0}, "minimum_change to be a finite number of 0 or more"),
     ):
@@ -526,6 +728,22 @@ def test_a_memory_map_trains_as_the_array_does(tmp_path):
     quiet(ours, (mapped, T), epochs=2)
     quiet(theirs, (X, T), epochs=2)
     np.testing.assert_array_equal(ours[0].weight, theirs[0].weight)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_of_a_memory_map_are_read_in_pieces(tmp_path, monkeypatch, shuffle):
+    from minigrad.training import batches
+
+    monkeypatch.setattr(batches, "PAGES", 3 * (batches.AROUND + 24))
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for (ours, _), (theirs, _) in zip(
+        minibatches(mapped, T, batch_size=17, rng=0, shuffle=shuffle),
+        minibatches(X, T, batch_size=17, rng=0, shuffle=shuffle),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+        assert not np.shares_memory(ours, mapped)
 
 
 def test_a_nan_in_a_memory_map_is_found_when_it_is_read(tmp_path):

@@ -57,7 +57,7 @@ def require_independent_rows(who: str, cost: Layer, training: bool) -> None:
             fix = "Frozen(layer) runs it as at inference; " if training else ""
             raise ValueError(
                 f"{who} expects layers in which no row depends on another, got {found[1]!r} as layer {found[0]}, which "
-                f"would be another function of each chunk: {fix}one batch of all rows has no such bounds"
+                f"would be another function of each chunk: {fix}value_and_gradients of all rows has no such bounds"
             )
 
 

@@ -128,7 +128,7 @@ class Penalized(Container):
 
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         value, cache = self.cost.forward(z, *arguments, **options)
-        return self._with_penalties(value), cache
+        return self.with_penalties(value), cache
 
     def backward(self, delta: Delta, cache: Any) -> Any:
         return self.cost.backward(delta, cache)
@@ -141,13 +141,14 @@ class Penalized(Container):
         return dz, self._with_gradients(delta, gradients)
 
     def __call__(self, z: Any, *arguments: Any, **options: Any) -> Any:
-        return self._with_penalties(self.cost(z, *arguments, **options))
+        return self.with_penalties(self.cost(z, *arguments, **options))
 
     def around(self, cost: Layer) -> Penalized:
         """The same penalties on another cost, of the same parameters."""
         return Penalized(cost, *self.penalties)
 
-    def _with_penalties(self, value: Any) -> Any:
+    def with_penalties(self, value: Any) -> Any:
+        """`value` of the cost alone, and the penalties (ValueError unless it is one number)."""
         if np.ndim(value):
             raise ValueError(
                 f"{self.outline()} expects a cost that is one number, got {shape_of(value)}: "

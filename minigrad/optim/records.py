@@ -14,8 +14,8 @@ State: TypeAlias = tuple[Mapping[str, Array], Mapping[str, Any]]
 def require_made_alike(who: object, what: str, given: State, own: State) -> None:
     """`given`, vectors and a record, has the description and the finite vectors that `own` has (ValueError)."""
     (vectors, record), (own_vectors, description) = given, own
-    unlike = _differences({name: as_written(record.get(name)) for name in description}, description)
-    unlike += _differences(_kinds(vectors), _kinds(own_vectors))
+    unlike = differences({name: as_written(record.get(name)) for name in description}, description)
+    unlike += differences(_kinds(vectors), _kinds(own_vectors))
     if unlike:
         raise ValueError(
             f"{type(who).__name__} cannot go on from {what} that was made otherwise: it had {'; '.join(unlike)}; "
@@ -36,7 +36,7 @@ def as_written(value: Any) -> Any:
     return [as_written(own) for own in value] if isinstance(value, tuple | list) else value
 
 
-def _differences(saved: Any, own: Any, where: str = "") -> list[str]:
+def differences(saved: Any, own: Any, where: str = "") -> list[str]:
     """Where two descriptions differ, in words: "settings.eps 1e-08, here 1e-06"."""
     if not (isinstance(saved, Mapping) and isinstance(own, Mapping)):
         return [] if saved == own else [f"{where} {saved!r}, here {own!r}"]
@@ -46,7 +46,7 @@ def _differences(saved: Any, own: Any, where: str = "") -> list[str]:
         if name not in saved or name not in own:
             lines.append(f"{at} {_shown(saved, name)}, here {_shown(own, name)}")
         else:
-            lines += _differences(saved[name], own[name], at)
+            lines += differences(saved[name], own[name], at)
     return lines
 
 

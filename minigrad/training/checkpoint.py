@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.checks import kind, require_count, require_number
+from minigrad.optim.records import differences
 from minigrad.saving import FileError, load_arrays, save_arrays
-from minigrad.saving.errors import shown
 from minigrad.saving.generators import generator_fault, generator_state
 from minigrad.saving.restoring import restoring
 from minigrad.saving.states import snapshot
@@ -44,12 +44,17 @@ class Checkpoint:
         self.every_seconds = (
             None if every_seconds is None else require_number(Checkpoint, "every_seconds", every_seconds, above=0.0)
         )
-        self._written = time.monotonic()
+        self._written: float | None = None
 
     def is_due_in_epoch(self, step: int) -> bool:
         """After the step with this number in all."""
-        by_steps = self.every_steps is not None and step % self.every_steps == 0
-        return by_steps or (self.every_seconds is not None and time.monotonic() - self._written >= self.every_seconds)
+        if self.every_steps is not None and step % self.every_steps == 0:
+            return True
+        if self.every_seconds is None:
+            return False
+        if self._written is None:
+            self._written = time.monotonic()  # the run has just begun
+        return time.monotonic() - self._written >= self.every_seconds
 
     def is_due_after_epoch(self, epoch: int, is_last: bool) -> bool:
         """After this epoch; after the last one always."""
@@ -84,7 +89,7 @@ def contents(run: Run) -> tuple[dict[str, Array], dict[str, Any]]:
         "history": history,
         "best": None if run.best is None else {"epoch": run.best.epoch, "value": run.best.value},
         "average": average,
-        "finished": run.finished,
+        "stopped_early": run.finished if run.stopped_early else None,
     }
     named = {f"{part}/{name}": array for part, own in parts.items() for name, array in own.items()}
     return arrays | named, record
@@ -93,14 +98,21 @@ def contents(run: Run) -> tuple[dict[str, Array], dict[str, Any]]:
 def made_with(run: Run) -> dict[str, Any]:
     """What has to be the same when training goes on."""
     return {
+        "cost": _lines(repr(run.cost)),
         "parameters": {name: [array.dtype.str, *array.shape] for name, array in run.cost.parameters().items()},
         "data": run.source.describe(),
-        "rng": type(run.rng.bit_generator).__name__,
-        "early_stopping": None if run.best is None else repr(run.best.rule),
-        "average": None if run.average is None else repr(run.average),
+        "early_stopping": repr(run.best.rule) if run.best is not None and run.stops_early else None,
         "metrics": list(run.metrics),
-        "validation": run.validation is not None,
+        "validation": {} if run.validation is None else run.validation.describe(),
+        "schedule": repr(run.optimizer.schedule),
+        "average": None if run.average is None else repr(run.average),
+        "rng": type(run.rng.bit_generator).__name__,
     }
+
+
+def _lines(text: str) -> dict[str, str]:
+    """Its lines by number, so that what differs in a long text is told by its line."""
+    return {f"line {i}": line.strip() for i, line in enumerate(text.splitlines(), 1)}
 
 
 def resume(run: Run, path: str) -> None:
@@ -113,11 +125,15 @@ def resume(run: Run, path: str) -> None:
             raise FileError(path, name, "to be a part of a checkpoint", "a name that fit does not write", ANEW)
         parts[part if slash else ""][rest if slash else name] = array
     own = contents(run)[1]
-    for what, value in own.pop("made_with").items():
-        if (saved := record.get("made_with", {}).get(what)) != value:
-            raise FileError(path, what, f"to be {shown(value)}, as fit was called", shown(saved), ANEW)
+    if found := differences(record.get("made_with"), own.pop("made_with")):
+        raise FileError(path, "what was trained", "to be as in this call of fit", f"a run that had {found[0]}", ANEW)
     own["optimizer"].pop("settings")  # what differs there, the optimizer says best
     _require_same_form(path, record, own, "")
+    done = record["position"]["epoch"] + (record["position"]["step"] > 0)
+    if done > run.epochs:
+        raise FileError(
+            path, "the run", f"to have {run.epochs} epochs or fewer", f"{done} begun", "ask for more epochs"
+        )
     _require_history(path, run, parts["history"], record["position"]["epoch"])
     if record["best"] is not None and record["best"]["epoch"]:
         restoring(run.cost, parts["best"], None, path=path)  # looked at, and not written

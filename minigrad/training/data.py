@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.checks import kind, label
 from minigrad.training.batches import Rows, require_batch_size
+from minigrad.typing import Array
 
 Batch: TypeAlias = tuple[Any, ...]
 Data: TypeAlias = "tuple[Any, ...] | Iterable[Any] | Callable[[np.random.Generator], Iterable[Any]]"
@@ -19,9 +20,9 @@ Data: TypeAlias = "tuple[Any, ...] | Iterable[Any] | Callable[[np.random.Generat
 class Source:
     """The batches of every epoch, in an order drawn from a generator."""
 
-    rows: int | None = None  # of an epoch, where that is known
-    length: int | None = None  # its batches
+    length: int | None = None  # batches in an epoch, where that is known
     draws_late = False  # from the generator, while the epoch runs
+    once = False  # it can be read, and no more
 
     def batches(self, rng: np.random.Generator, start: int = 0) -> Iterator[Batch]:
         """One epoch, from batch `start` on: what was before is the same for the same state of `rng`."""
@@ -29,7 +30,7 @@ class Source:
 
     def describe(self) -> dict[str, Any]:
         """What must be the same when training goes on from a checkpoint."""
-        return {"rows": self.rows}
+        return {"batches": self.length}
 
 
 class Arrays(Source):
@@ -41,15 +42,18 @@ class Arrays(Source):
         if not len(self.table):
             raise ValueError(f"{label(who)} expects data of one row or more, got none")
         self.batch_size, self.shuffle = int(batch_size), shuffle
-        self.rows, self.length = len(self.table), -(-len(self.table) // self.batch_size)
+        self.length = -(-len(self.table) // self.batch_size)
 
     def batches(self, rng: np.random.Generator, start: int = 0) -> Iterator[Batch]:
         order = rng.permutation(len(self.table)) if self.shuffle else None
         return self.table.in_batches(self.batch_size, order, start)
 
     def describe(self) -> dict[str, Any]:
-        shapes = [[array.dtype.str, *array.shape] for array in self.table.arrays]
-        return {"arrays": shapes, "batch_size": self.batch_size, "shuffle": self.shuffle}
+        arrays = {
+            str(i): {"type": array.dtype.str, "shape": list(array.shape), "checksum of some rows": _sample(array)}
+            for i, array in enumerate(self.table.arrays)
+        }
+        return {"arrays": arrays, "batch_size": self.batch_size, "shuffle": self.shuffle}
 
 
 class Batches(Source):
@@ -59,8 +63,11 @@ class Batches(Source):
         self.who = who
         self.data = data
         self.draws_late = callable(data)
-        self.length = len(data) if hasattr(data, "__len__") else None
-        self.once = not callable(data) and iter(data) is data
+        self.once = isinstance(data, Iterator)
+        try:
+            self.length = len(data)
+        except TypeError:  # it has none, or cannot tell
+            self.length = None
 
     def batches(self, rng: np.random.Generator, start: int = 0) -> Iterator[Batch]:
         made = self.data(rng) if callable(self.data) else self.data
@@ -77,15 +84,22 @@ class Batches(Source):
 
     def _batch(self, batch: Any) -> Batch:
         parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+        if not parts or not np.ndim(parts[0][0] if isinstance(parts[0], tuple) and parts[0] else parts[0]):
+            raise TypeError(f"{label(self.who)} expects batches (x, target) of arrays, got {kind(batch)}")
         return tuple(_as_array(part) for part in parts)
 
 
 def source(who: object, data: Any, batch_size: int, shuffle: bool) -> Source:
     """`data` as a source of batches (TypeError where it is neither arrays nor batches)."""
-    if isinstance(data, tuple) and data and all(_is_table(part) for part in data):
-        return Arrays(who, data, batch_size, shuffle)
     if isinstance(data, np.ndarray):
         return Arrays(who, (data,), batch_size, shuffle)
+    if isinstance(data, tuple) and data and _is_table(data[0]) and not any(isinstance(t, tuple) for t in data[1:]):
+        return Arrays(who, data, batch_size, shuffle)
+    if isinstance(data, list | tuple) and any(hasattr(part, "__array__") for part in data):
+        raise TypeError(
+            f"{label(who)} expects data of arrays as a tuple of NumPy arrays, (x, target), got a {kind(data)} of "
+            f"{', '.join(map(kind, data))}; batches without a target are tuples too, [(x,), ...]"
+        )
     if callable(data) or isinstance(data, Iterable):
         return Batches(who, data)
     raise TypeError(
@@ -94,9 +108,17 @@ def source(who: object, data: Any, batch_size: int, shuffle: bool) -> Source:
     )
 
 
+def rows_of(batch: Batch) -> int:
+    """The number of rows of a batch."""
+    x = batch[0]
+    return len(x[0] if type(x) is tuple else x)
+
+
 def _is_table(part: Any) -> bool:
     """An array, or a tuple of arrays: several inputs."""
-    return isinstance(part, np.ndarray) or (isinstance(part, tuple) and all(isinstance(a, np.ndarray) for a in part))
+    if isinstance(part, tuple):
+        return bool(part) and all(isinstance(array, np.ndarray) and array.ndim for array in part)
+    return isinstance(part, np.ndarray)
 
 
 def _as_array(part: Any) -> Any:
@@ -104,3 +126,11 @@ def _as_array(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(map(_as_array, part))
     return np.asarray(part) if hasattr(part, "__array__") and not isinstance(part, np.ndarray) else part
+
+
+def _sample(array: Array) -> str:
+    """A checksum of up to 64 rows spread over `array`."""
+    import hashlib  # on use: importing minigrad loads little beyond NumPy
+
+    rows = array[:: max(1, -(-len(array) // 64))] if array.ndim else array
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]

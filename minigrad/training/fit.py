@@ -10,8 +10,9 @@ import numpy as np
 
 from minigrad.building import build
 from minigrad.checks import kind, require_count, require_flag, require_layer
+from minigrad.derivatives.reductions import require_independent_rows
 from minigrad.layer import Layer
-from minigrad.optim import Adam, Average, Optimizer, Solver
+from minigrad.optim import Adam, Average, Optimizer, ReduceLROnPlateau, Solver
 from minigrad.training.checkpoint import Checkpoint
 from minigrad.training.data import Arrays, Data, Source, source
 from minigrad.training.evaluation import Metrics, require_metrics
@@ -44,13 +45,15 @@ def fit(
     """Train the parameters of `cost` in place, by mini-batches, and return what happened as a History.
 
     data            (x, target) or (x, target, weights) as arrays, x also a tuple of arrays; memory maps may be larger
-                    than memory; or an iterable of such batches; or a function rng -> the batches of an epoch
+                    than memory; or an iterable of such batches; or a function rng -> the batches of an epoch.  A cost
+                    without a target takes x or (x,); an autoencoder (x, x)
     optimizer       such as SGD(cost, 0.1), or what makes one of the cost; Adam(cost) by default.  A Solver, such as
                     NewtonCG(cost), takes all rows at once, and history.minimum is its certificate
     epochs          how often every row is seen, 10 by default
     rng             orders the rows of each epoch; the same seed gives the same run
     validation      data whose cost, and `metrics`, are taken at the end of every epoch, at inference; see `evaluate`
-    early_stopping  ends the run when validation gets no better, and goes back to the best epoch; a number is patience
+    early_stopping  ends the run when validation gets no better, and goes back to the best epoch; a number is patience.
+                    What it monitors, else the validation cost, else the cost, is what ReduceLROnPlateau looks at
     average         EMA(cost) or SWA(cost), moved on after every step; validation and the end of the run use it
     callbacks       functions called with the Run after every epoch, or Callbacks
     progress        "bar" (tqdm), "lines", False, or "auto": a bar on terminals and in notebooks where tqdm is installed
@@ -71,13 +74,9 @@ def fit(
     """
     require_layer(fit, cost)
     of_training = source(fit, data, batch_size, require_flag(fit, "shuffle", shuffle))
-    of_validation = None if validation is None else source(fit, validation, max(batch_size, 1024), shuffle=False)
-    for what, given in {"data": of_training, "validation": of_validation}.items():
-        if getattr(given, "once", False) and (what == "validation" or epochs != 1):
-            raise ValueError(
-                f"fit expects {what} that can be read in every epoch, got a generator, which can be read once: "
-                "pass a list, or a function that makes it, lambda rng: ..."
-            )
+    of_validation = None if validation is None else source(fit, validation, batch_size, shuffle=False)
+    _require_every_epoch("data", of_training, epochs)
+    _require_every_epoch("validation", of_validation, epochs)
     if isinstance(of_training, Arrays):
         _build(cost, of_training)
     generator = np.random.default_rng(rng)
@@ -89,20 +88,19 @@ def fit(
         checkpoint = Checkpoint(checkpoint)
     if checkpoint is not None:
         _require_repeatable(cost, of_training, generator)
-        if not resume and os.path.exists(checkpoint.path):
-            raise FileExistsError(
-                f"fit would replace the checkpoint {checkpoint.path}: resume=True goes on from it; to begin anew, "
-                "remove it or name another file"
-            )
+        _require_place(checkpoint, resume)
     elif resume:
         raise ValueError("fit expects checkpoint=file with resume=True, got none: the file to go on from")
+    told = _callbacks(callbacks)
     made = _optimizer(cost, optimizer)
     if isinstance(made, Solver):
         _require_no_batches(
-            epochs=epochs, validation=validation, metrics=metrics, early_stopping=early_stopping, average=average,
-            callbacks=tuple(callbacks) or None, checkpoint=checkpoint,
+            made, epochs=epochs, validation=validation, metrics=metrics, early_stopping=early_stopping,
+            average=average, callbacks=told or None, checkpoint=checkpoint,
         )  # fmt: skip
         return fit_whole(made, of_training, shown_by(progress))
+    if of_validation is not None:
+        require_independent_rows("fit, for validation,", cost, training=False)
     run = Run(
         cost,
         made,
@@ -113,13 +111,22 @@ def fit(
         metrics=_metrics(cost, metrics, of_validation),
         early_stopping=early_stopping,
         average=_average(cost, average),
-        callbacks=_callbacks(callbacks),
+        callbacks=told,
         progress=shown_by(progress),
         checkpoint=checkpoint,
     )
+    _require_monitors(run)
     if resume:
         run.resume()
     return run.go()
+
+
+def _require_every_epoch(what: str, data: Source | None, epochs: int | None) -> None:
+    if data is not None and data.once and (what == "validation" or epochs != 1):
+        raise ValueError(
+            f"fit expects {what} that can be read in every epoch, got a generator, which can be read once: "
+            "pass a list, or a function that makes it, lambda rng: ..."
+        )
 
 
 def _build(cost: Layer, data: Arrays) -> None:
@@ -137,21 +144,43 @@ def _optimizer(cost: Layer, optimizer: Any) -> Optimizer | Solver:
         made = optimizer(cost)
     if not isinstance(made, Optimizer | Solver):
         raise TypeError(f"fit expects an optimizer such as Adam(cost, 1e-3), got {kind(optimizer)}")
-    own, trained = cost.parameters(), made.cost.parameters()
-    if [id(array) for array in own.values()] != [id(array) for array in trained.values()]:
-        raise ValueError(
-            f"fit expects an optimizer of this cost, got {made!r} of another, with parameters "
-            f"{', '.join(trained) or 'none'}: make it of the same cost, {type(made).__name__}(cost, ...)"
-        )
+    _require_same(cost, made, "an optimizer")
     return made
 
 
-def _require_no_batches(**options: Any) -> None:
+def _require_same(cost: Layer, made: Any, what: str) -> None:
+    """`made` is of the parameters of `cost` (ValueError)."""
+    own, trained = cost.parameters(), made.cost.parameters()
+    if [id(array) for array in own.values()] != [id(array) for array in trained.values()]:
+        raise ValueError(
+            f"fit expects {what} of this cost, got {made!r} of another, with parameters "
+            f"{', '.join(trained) or 'none'}: make it of the same cost, {type(made).__name__}(cost, ...)"
+        )
+
+
+def _require_no_batches(solver: Solver, **options: Any) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise ValueError(
-            f"fit expects no {', '.join(given)} with a solver, which sees all rows in every iteration: NewtonCG(cost, "
-            "max_iterations=100) bounds it, and evaluate(cost, data) tells what it is worth afterwards"
+            f"fit expects no {', '.join(given)} with a solver, which sees all rows in every iteration: "
+            f"{type(solver).__name__}(cost, max_iterations=100) bounds it, and evaluate(cost, data) tells what it is "
+            "worth afterwards"
+        )
+
+
+def _require_monitors(run: Run) -> None:
+    """What is to be watched is there (ValueError)."""
+    watched = [name for name in run.entries() if name not in ("learning_rate", "gradient_norm", "seconds")]
+    if run.monitor not in watched:
+        raise ValueError(
+            f"fit expects early stopping to monitor one of {', '.join(watched)}, got {run.monitor!r}: validation= and "
+            "metrics= give it more to look at"
+        )
+    schedule, grows = run.optimizer.schedule, run.best is not None and run.best.rule.mode == "max"
+    if isinstance(schedule, ReduceLROnPlateau) and (schedule.mode == "max") != grows:
+        raise ValueError(
+            f"fit expects ReduceLROnPlateau(mode={'max' if grows else 'min'!r}), got {schedule.mode!r}: it looks at "
+            f"what early stopping monitors, here {run.monitor}"
         )
 
 
@@ -166,15 +195,36 @@ def _average(cost: Layer, average: Any) -> Average | None:
         return None
     if not isinstance(average, Average):
         raise TypeError(f"fit expects average to be EMA(cost) or SWA(cost), got {kind(average)}")
+    _require_same(cost, average, "an average")
     return average
 
 
 def _callbacks(callbacks: Any) -> list[Any]:
     found = [callbacks] if callable(callbacks) or isinstance(callbacks, Callback) else list(callbacks)
     for callback in found:
-        if not (callable(callback) or isinstance(callback, Callback)):
-            raise TypeError(f"fit expects callbacks to be functions of a run, got {kind(callback)}")
+        if isinstance(callback, type) or not (callable(callback) or isinstance(callback, Callback)):
+            raise TypeError(f"fit expects callbacks to be functions of a run, or Callbacks, got {kind(callback)}")
+        if isinstance(callback, Callback) and not {"after_step", "after_epoch"} & _names_of(callback):
+            raise TypeError(
+                f"fit expects a Callback to have after_step(run) or after_epoch(run), got {kind(callback)} with neither"
+            )
     return found
+
+
+def _names_of(callback: Callback) -> set[str]:
+    """What its classes below Callback define."""
+    return {name for above in type(callback).__mro__ if above not in (Callback, object) for name in vars(above)}
+
+
+def _require_place(checkpoint: Checkpoint, resume: bool) -> None:
+    """There is a folder for the file, and no file that is not to be replaced (OSError)."""
+    if not os.path.isdir(os.path.dirname(checkpoint.path) or "."):
+        raise FileNotFoundError(f"fit cannot write the checkpoint {checkpoint.path}: make its folder first")
+    if not resume and os.path.exists(checkpoint.path):
+        raise FileExistsError(
+            f"fit would replace the checkpoint {checkpoint.path}: resume=True goes on from it; to begin anew, "
+            "remove it or name another file"
+        )
 
 
 def _require_repeatable(cost: Layer, data: Source, rng: np.random.Generator) -> None:

@@ -10,16 +10,18 @@ import numpy as np
 from minigrad.typing import Array
 
 
-class History:
-    """One entry an epoch: history["cost"], history["validation_cost"], history["learning_rate"], ... are arrays.
+class History(Mapping[str, Array]):
+    """A mapping from names to arrays, with one entry for each epoch: history["cost"], history["learning_rate"], ...
 
-        cost              mean over the rows of the epoch, or sum as the loss says, each batch as it was when trained on
+        cost              mean over the rows of the epoch, or sum, as the loss says, each batch as it was when trained
+                          on; weights of rows and a penalty of a sum count as they do in the batches
         validation_cost   of all validation data, at the end of the epoch, and so every metric, under its own name
         learning_rate     of the last step
         gradient_norm     largest of the epoch, before clipping
         seconds           since training began
 
-    `step_cost` has one entry a step.  `stopped` says in a sentence why training ended, `best_epoch` counts from 1.
+    An epoch that Ctrl-C cut short is the last entry.  `step_cost` has one entry a step, `stopped` says in a sentence
+    why training ended, `best_epoch` counts from 1, and `minimum` is what a solver certifies.
     """
 
     def __init__(self) -> None:
@@ -53,10 +55,12 @@ class History:
     def __iter__(self) -> Iterator[str]:
         return iter(self._epochs)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._epochs
-
     def __len__(self) -> int:
+        return len(self._epochs)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it tells of."""
         return len(next(iter(self._epochs.values()), []))
 
     def last(self) -> dict[str, float]:
@@ -77,7 +81,7 @@ class History:
     def __repr__(self) -> str:
         names = [name for name in self._epochs if name != "seconds"]
         lines = ["".join(["epoch", *(f"{name:>18}" for name in names)])]
-        shown = range(len(self)) if len(self) <= 12 else [*range(5), -1, *range(len(self) - 5, len(self))]
+        shown = range(self.epochs) if self.epochs <= 12 else [*range(5), -1, *range(self.epochs - 5, self.epochs)]
         for i in shown:
             cells = (f"{self._epochs[name][i]:>18.6g}" for name in names)
             lines.append("  ..." if i < 0 else f"{i + 1:5d}{''.join(cells)}")

@@ -13,7 +13,7 @@ from minigrad.typing import Array
 class EarlyStopping:
     """Stop when `monitor` was not better by `minimum_change` for `patience` epochs, and go back to the best epoch.
 
-    `monitor` names an entry of the history, such as a metric; mode="max" for those that are to grow.
+    `monitor` names an entry of the history; of a metric, `mode` says whether it is to fall, "min", or to grow, "max".
     Prechelt, "Early stopping - but when?", 1998.
     """
 
@@ -22,15 +22,19 @@ class EarlyStopping:
         patience: int = 5,
         *,
         monitor: str = "validation_cost",
-        mode: str = "min",
+        mode: str | None = None,
         minimum_change: float = 0.0,
     ) -> None:
         self.patience = require_count(EarlyStopping, "patience", patience)
         if not isinstance(monitor, str):
             raise TypeError(f"EarlyStopping expects monitor to be a name in the history, got {kind(monitor)}")
-        if mode not in ("min", "max"):
+        if mode is None and not monitor.endswith("cost"):
+            raise ValueError(
+                f"EarlyStopping expects mode='min' or mode='max' for {monitor!r}: is it to fall or to grow?"
+            )
+        if mode not in (None, "min", "max"):
             raise ValueError(f"EarlyStopping expects mode in ('min', 'max'), got {mode!r}")
-        self.monitor, self.mode = monitor, mode
+        self.monitor, self.mode = monitor, mode or "min"
         self.minimum_change = require_number(EarlyStopping, "minimum_change", minimum_change, least=0.0)
 
     def is_better(self, value: float, best: float) -> bool:
@@ -39,7 +43,8 @@ class EarlyStopping:
         return change > self.minimum_change or (math.isnan(best) and not math.isnan(value))
 
     def __repr__(self) -> str:
-        return f"EarlyStopping({self.patience}, monitor={self.monitor!r}, mode={self.mode!r})"
+        change = f", minimum_change={self.minimum_change:g}" if self.minimum_change else ""
+        return f"EarlyStopping({self.patience}, monitor={self.monitor!r}, mode={self.mode!r}{change})"
 
 
 class Best:

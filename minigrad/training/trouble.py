@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import Any
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.layer import Layer
 from minigrad.optim import Optimizer
 from minigrad.training.history import History
-from minigrad.typing import Array
 from minigrad.watching import find_nonfinite
 
-RISE = 3.0  # times the size of the first costs, by which the cost has to rise to be called diverging
+if TYPE_CHECKING:
+    from minigrad.training.run import Run
+
+RISE = 4.0  # times the first cost, by which the cost has to rise to be called diverging
+SMALL = 1e-3  # a first cost below this counts as this: who begins at the minimum can only rise
+ROWS = 8  # that the first cost is a mean of: one or two may be small by chance
 SOME = 10  # steps that are looked at together
 
 
 class TrainingError(FloatingPointError):
     """Training met a number that is not finite.  The parameters are the last whose cost was finite.
 
-    `history` is what went before, `batch` the batch at which it happened.
+    `history` is what went before, `batch` the batch at which it happened, None where that was in validation.
     """
 
-    def __init__(self, message: str, history: History, batch: tuple[Any, ...]) -> None:
+    def __init__(self, message: str, history: History, batch: tuple[Any, ...] | None) -> None:
         super().__init__(message)
         self.history, self.batch = history, batch
 
 
 class TrainingWarning(UserWarning):
     """Training goes on, but probably not as it is meant to."""
+
+
+@contextmanager
+def noted(where: str) -> Iterator[None]:
+    """Note on every error that arises inside where that was."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(where)
+        raise
 
 
 class LastGood:
@@ -66,47 +83,97 @@ class LastGood:
         self.theta[...] = self.parameters
 
 
-def explanation(error: FloatingPointError, cost: Layer, batch: tuple[Any, ...], history: History, rate: float) -> str:
-    """Where a number that is not finite comes from, and whether the learning rate is to blame."""
-    found = find_nonfinite(cost, *batch)
-    rise = rise_of(history.step_cost)
-    lines = [str(error) if found is None else found]
-    if rise is not None:
-        lines.append(
-            f"The cost {rise} before: the learning rate {rate:g} diverges; try a tenth of it, or clip_norm=1.0."
+class Watch:
+    """The costs of the first and the last steps, and the parameters that do not move."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.steps = self.rows = 0
+        self.first = 0.0  # the mean cost of the first rows
+        self.highest = -math.inf  # that some steps, one after the other, did not fall below
+        self.last: deque[float] = deque(maxlen=SOME)
+        self.warned = {"divergence": False, "unmoved": False}
+        self._look_anew()
+
+    def see(self, cost: float, rows: int) -> None:
+        """The cost of a step, by row where the loss sums."""
+        self.steps += 1
+        self.last.append(cost)
+        if self.rows < ROWS:
+            self.first = (self.first * self.rows + cost * rows) / (self.rows + rows)
+            self.rows += rows
+        if self.steps % SOME == 0:
+            self.highest = max(self.highest, min(self.last))
+
+    def warn(self, epoch: int, is_last: bool) -> None:
+        """Say, once each, that the cost diverges, and which parameters have not moved."""
+        rise = self.rise() if self.steps >= 2 * SOME else None
+        if rise is not None and not self.warned["divergence"]:
+            self._say("divergence", f"the cost {rise}")
+        steps = self.optimizer.steps - self._since
+        if steps < SOME and not is_last:
+            return
+        still = [name for name in self.optimizer.cost.parameters() if name in self.optimizer.never_moved]
+        if still and steps and not self.warned["unmoved"]:
+            self._say(
+                "unmoved",
+                f"the gradient of {', '.join(still)} was 0 in all {steps} steps up to epoch {epoch}: the cost does not "
+                "depend on it. Nothing above uses it, or what it feeds is dead (minigrad.flow shows it); Frozen says "
+                "so where it is meant",
+            )
+        self._look_anew()
+
+    def rise(self) -> str | None:
+        """How the cost rose far above where it began, in words, and what to do; None where it did not.
+
+        All of some steps that follow one another have to be that high: single batches may be.
+        """
+        if self.rows < ROWS:
+            return None
+        begin, now = self.first, min(self.last)
+        highest = max(self.highest, now) if now > begin else now  # what has come down again is no matter
+        if highest - begin <= RISE * max(abs(begin), SMALL):
+            return None
+        rate = self.optimizer.learning_rate
+        return (
+            f"had risen from {begin:.3g} at first to {highest:.3g} and more: the learning rate {rate:g} "
+            "diverges; try a tenth of it, or clip_norm=1.0"
         )
-    return "\n".join(lines)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        names = ("steps", "rows", "first", "highest", "_since")
+        here = {name: getattr(self, name) for name in names}
+        return here | {"warned": dict(self.warned), "last": list(self.last)}
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        vars(self).update({**record, "last": deque(record["last"], maxlen=SOME)})
+
+    def _look_anew(self) -> None:
+        self._since = self.optimizer.steps
+        self.optimizer.never_moved = set(self.optimizer.theta.shapes)
+
+    def _say(self, what: str, message: str) -> None:
+        self.warned[what] = True
+        warnings.warn(message, TrainingWarning, stacklevel=7)  # where fit was called
 
 
-def rise_of(costs: Array) -> str | None:
-    """How the cost rose above where it began, in words; None unless by much more than it varied there."""
-    if len(costs) < 2:
-        return None
-    first, last = costs[: min(SOME, len(costs) // 2)], costs[-SOME:] if len(costs) >= 2 * SOME else costs[-1:]
-    begin, end = float(np.mean(first)), float(np.mean(last))
-    if end - begin <= RISE * max(abs(begin), float(np.ptp(first))):
-        return None
-    return f"had risen from {begin:.3g} in the first steps to {end:.3g}"
-
-
-def warn_of_divergence(history: History, rate: float) -> bool:
-    """Say so where the cost rises far above where it began."""
-    rise = rise_of(history.step_cost)
+def stopped_by(error: Exception, run: Run, batch: tuple[Any, ...], last_good: LastGood) -> Exception:
+    """What `fit` raises for an error of a step: where that was, and where a number that is not finite comes from."""
+    where = f"in epoch {run.epoch + 1}, batch {run.step + 1} of it (step {run.optimizer.steps + 1} in all)"
+    if not isinstance(error, FloatingPointError):
+        error.add_note(f"{where} of fit")
+        return error
+    last_good.put_state_back()  # so that the batch, seen once more, meets the same draws
+    found = find_nonfinite(run.cost, *batch)
+    lines = [f"training stopped {where}: {error if found is None else found}"]
+    last_good.put_parameters_back()
+    rise = run.watch.rise()
     if rise is not None:
-        message = f"the cost {rise}: the learning rate {rate:g} diverges; try a tenth of it, or clip_norm=1.0"
-        warnings.warn(message, TrainingWarning, stacklevel=4)
-    return rise is not None
-
-
-def warn_of_unmoved(optimizer: Optimizer) -> bool:
-    """Say which parameters had a gradient of 0 at every step."""
-    if not optimizer.never_moved:
-        return False
-    names = ", ".join(name for name in optimizer.cost.parameters() if name in optimizer.never_moved)
-    warnings.warn(
-        f"the cost does not depend on {names}: the gradient was 0 in all of {optimizer.steps} steps. Nothing above "
-        "uses it, or what it feeds is dead (minigrad.flow shows it); Frozen says so where it is meant",
-        TrainingWarning,
-        stacklevel=4,
+        lines.append(f"The cost {rise}.")
+    lines.append(
+        "The parameters are the last whose cost was finite; this error has the .batch, and the .history before it"
     )
-    return True
+    run.history.stopped = f"stopped {where}: a number was not finite"
+    return TrainingError("\n".join(lines), run.history, batch)
