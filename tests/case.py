@@ -145,8 +145,8 @@ class HeldFixed(Container):
     def parameter_gradients(self, delta, cache):
         return self.gather([self.inner.parameter_gradients(delta, cache)])
 
-    def __call__(self, z, *arguments: Any):
-        return self.forward(z, *arguments)[0]
+    def at_inference(self):
+        return self
 
 
 # What random numbers rarely hit: ties, zeros, saturation; and the ordinary.

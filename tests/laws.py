@@ -131,7 +131,9 @@ def results_repeat_to_the_bit(e: Example) -> None:
         return flat((z_next, *e.layer.backpropagate(e.delta(z_next), cache)))
 
     assert np.array_equal(run(), run())
-    assert np.array_equal(e.layer(e.z, *e.arguments), e.layer.forward(e.z, *e.arguments)[0])
+    inference = e.layer(e.z, *e.arguments)
+    assert np.array_equal(inference, e.layer.forward(e.z, *e.arguments)[0])
+    assert np.array_equal(inference, e.layer.at_inference().forward(e.z, *e.arguments)[0])
 
 
 def layout_does_not_matter(e: Example) -> None:
