@@ -130,10 +130,10 @@ def results_repeat_to_the_bit(e: Example) -> None:
         z_next, cache = e.layer.forward(e.z, *e.arguments)
         return flat((z_next, *e.layer.backpropagate(e.delta(z_next), cache)))
 
-    assert np.array_equal(run(), run())
-    inference = e.layer(e.z, *e.arguments)
-    assert np.array_equal(inference, e.layer.forward(e.z, *e.arguments)[0])
-    assert np.array_equal(inference, e.layer.at_inference().forward(e.z, *e.arguments)[0])
+    same_bits(run(), run(), "a second run")
+    z_next = e.layer.forward(e.z, *e.arguments)[0]
+    same_bits(e.layer(e.z, *e.arguments), z_next, "inference")
+    same_bits(e.layer.at_inference().forward(e.z, *e.arguments)[0], z_next, "at_inference()")
 
 
 def layout_does_not_matter(e: Example) -> None:
@@ -222,6 +222,17 @@ def flat(values) -> np.ndarray:
     if isinstance(values, tuple):
         return np.concatenate([flat(value) for value in values] or [np.zeros(0)])
     return np.ravel(values)
+
+
+def same_bits(found, expected, what: str) -> None:
+    """Equal in every bit; else says how far apart they are."""
+    if not np.array_equal(found, expected):
+        found, expected = np.asarray(found), np.asarray(expected)
+        differ = np.count_nonzero(found != expected) if found.shape == expected.shape else "shapes"
+        raise AssertionError(
+            f"{what}: {differ} of {found.shape}, {expected.shape} differ, by {largest(flat(found) - flat(expected))}; "
+            f"NaN {np.isnan(found).sum()}, {np.isnan(expected).sum()}"
+        )
 
 
 def largest(values) -> float:
