@@ -502,3 +502,92 @@ def test_what_was_warned_of_is_not_warned_of_again(tmp_path):
     with pytest.warns(TrainingWarning, match="was 0 in all 20 steps"):
         fit(dead(), (X, T), epochs=1, **options)
     fit(dead(), (X, T), epochs=2, **options)  # a warning would be an error
+
+
+def cut_after(steps):
+    class Cut(Callback):
+        def after_step(self, run):
+            if run.optimizer.steps == steps:
+                raise EOFError
+
+    return Cut()
+
+
+def test_ctrl_c_writes_the_checkpoint_where_none_was_due(tmp_path):
+    path = tmp_path / "run"
+    press = [lambda run: press_ctrl_c() if run.epoch == 2 else None]
+    fit(model(), (X, T), epochs=9, checkpoint=Checkpoint(path, every_epochs=5), callbacks=press, progress=False)
+    assert load_arrays(path, kind="checkpoint")[1]["position"]["epoch"] == 2
+
+
+def test_ctrl_c_in_the_last_step_of_an_epoch_leaves_a_whole_epoch(tmp_path):
+    class CtrlC(Callback):
+        def after_step(self, run):
+            if run.optimizer.steps == 10:
+                press_ctrl_c()
+
+    path = tmp_path / "run"
+    fit(model(), (X, T), epochs=9, batch_size=8, checkpoint=path, callbacks=[CtrlC()], progress=False)
+    position = load_arrays(path, kind="checkpoint")[1]["position"]
+    assert (position["epoch"], position["step"]) == (2, 0)
+
+
+def test_rows_and_dropout_may_draw_from_one_generator(tmp_path):
+    def train(seed, **more):
+        cost = model(seed)
+        adam = Adam(cost, 0.02)
+        rng = cost[3].rng  # which draws in every step, between the orders of the rows
+        return everything(
+            cost, adam, fit(cost, (X, T), optimizer=adam, epochs=3, batch_size=8, rng=rng, progress=False, **more)
+        )
+
+    whole = train(0)
+    checkpoint = Checkpoint(tmp_path / "run", every_steps=1)
+    with pytest.raises(EOFError):
+        train(0, checkpoint=checkpoint, callbacks=[cut_after(8)])
+    assert_same_bits(whole, train(5, checkpoint=checkpoint, resume=True))
+
+
+def test_the_best_epoch_may_lie_before_the_interruption(tmp_path):
+    values = {"all": [0.1, 0.9, 0.3, 0.2, 0.1, 0.0]}
+
+    def train(seed, **more):
+        cost = model(seed)
+        done = []
+
+        def score(z, t):
+            return values["all"][len(done)]
+
+        sgd = SGD(cost, 0.1)
+        stopping = EarlyStopping(3, monitor="score", mode="max")
+        callbacks = [lambda run: done.append(run.epoch), *more.pop("callbacks", [])]
+        history = fit(
+            cost, (X, T), optimizer=sgd, epochs=6, batch_size=8, rng=1, validation=(X, T), metrics={"score": score},
+            early_stopping=stopping, progress=False, callbacks=callbacks, **more,
+        )  # fmt: skip
+        return everything(cost, sgd, history), history
+
+    whole, history = train(0)
+    assert (history.epochs, history.best_epoch) == (5, 2)
+    path = tmp_path / "run"
+    with pytest.raises(EOFError):
+        train(0, checkpoint=path, callbacks=[cut_after(16)])
+    values["all"] = values["all"][3:]  # it goes on in the fourth epoch
+    again, history = train(7, checkpoint=path, resume=True)
+    assert (history.epochs, history.best_epoch) == (5, 2)
+    assert_same_bits(whole, again)
+
+
+def test_an_average_that_does_not_fit_leaves_the_optimizer_alone(tmp_path):
+    path = tmp_path / "run"
+    cost = model()
+    fit(cost, (X, T), optimizer=Adam(cost, 0.02), epochs=1, average=EMA(cost), checkpoint=path, progress=False)
+    arrays, record = load_arrays(path, kind="checkpoint")
+    name = next(name for name in arrays if name.startswith("average/"))
+    save_arrays(path, arrays | {name: np.full_like(arrays[name], np.nan)}, record, kind="checkpoint")
+    cost = model()
+    adam = Adam(cost, 0.02)
+    with pytest.raises(FileError, match="average"):
+        fit(cost, (X, T), optimizer=adam, epochs=2, average=EMA(cost), checkpoint=path, resume=True, progress=False)
+    assert adam.steps == 0
+    assert not any(vector.any() for vector in adam.vectors.values())

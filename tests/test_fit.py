@@ -508,18 +508,14 @@ def test_a_learning_rate_that_explodes_at_once_is_called_so(rate):
     cost = Sequential(Linear(8, 16, rng=0), ReLU(), Linear(16, 3, rng=1), CrossEntropyLoss())
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
-        with pytest.raises(
-            (TrainingWarning, TrainingError), match=r"had risen from 1.* at first to|was 0 in all"
-        ):
+        with pytest.raises((TrainingWarning, TrainingError), match=r"had risen from 1.* at first to|was 0 in all"):
             quiet(cost, (x, t), optimizer=SGD(cost, rate), epochs=5, batch_size=8)
 
 
 def test_a_learning_rate_that_diverges_is_called_so():
     x = np.random.default_rng(0).normal(size=(40, 2))
     cost = Sequential(Linear(2, 1, rng=0), MSELoss())
-    with pytest.warns(
-        TrainingWarning, match=r"the cost had risen from .* at first to .*: the learning rate 3 "
-    ):
+    with pytest.warns(TrainingWarning, match=r"the cost had risen from .* at first to .*: the learning rate 3 "):
         quiet(cost, (x, x[:, :1]), optimizer=SGD(cost, 3.0), epochs=2, batch_size=4)
 
 
@@ -828,3 +824,31 @@ def test_draws_that_made_a_nan_are_drawn_again_to_find_it():
         pytest.raises(TrainingError, match=r"layer 2, Log\(\): rule 1, forward, gives nan"),
     ):
         quiet(cost, batches, optimizer=SGD(cost, 1e-3), epochs=1)
+
+
+def test_each_epoch_has_the_largest_norm_of_its_own():
+    cost, twin = model(), model()
+    history = quiet(cost, (X, T), optimizer=SGD(cost, 2.0), epochs=3, batch_size=10)
+    sgd, rng, largest = SGD(twin, 2.0), np.random.default_rng(1), []
+    for _ in range(3):
+        norms = []
+        for x, t in minibatches(X, T, batch_size=10, rng=rng):
+            sgd.step(value_and_gradients(twin, x, t)[1])
+            norms.append(sgd.gradient_norm)
+        largest.append(max(norms))
+    assert largest != sorted(largest)
+    np.testing.assert_array_equal(history["gradient_norm"], largest)
+
+
+def test_a_cost_that_exploded_and_did_not_come_back_is_called_diverging():
+    from minigrad.training.trouble import Watch
+
+    def risen(costs):
+        watch = Watch(SGD(model(), 7.0))
+        for cost in costs:
+            watch.see(cost, 10)
+        return watch.rise()
+
+    assert "from 2 at first to 300 and more: the learning rate 7 diverges" in risen([2.0] + [300.0] * 20 + [3.0] * 50)
+    assert risen([2.0] + [300.0] * 20 + [1.0] * 50) is None  # it came back
+    assert risen([2.0] + [300.0, 1.0] * 50) is None  # single batches
