@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_the_order_of_write_sync_and_rename(tmp_path, spy):
     seen = spy()
     save(path)
     order = [name for i, name in enumerate(names_of(seen)) if i == 0 or name != names_of(seen)[i - 1]]
-    expected = ["open", "write", "lseek", "write", "fchmod", "fsync", "replace", "close", "open", "fsync", "close"]
+    expected = ["open", "fchmod", "write", "lseek", "write", "fsync", "replace", "close", "open", "fsync", "close"]
     assert order == [name for name in expected if hasattr(os, name)]
     file, directory = (arguments[0] for name, arguments in seen.calls if name == "open")
     assert (file, directory) == (f"{path}.partial", str(tmp_path))
@@ -355,17 +355,117 @@ def test_a_link_put_there_in_the_meantime_is_not_written_into(tmp_path, spy):
         return real(*arguments)
 
     spy(first, 0)
-    with pytest.raises(FileExistsError, match="nothing was saved, and the old file there is intact"):
+    with pytest.raises(BlockingIOError, match="nothing was saved, and the old file there is intact"):
         save(path)
     assert victim.read_text() == "mine"
     assert whole(path) == "old"
 
 
-def test_what_stands_where_the_partial_file_goes_is_not_written_into(tmp_path):
-    victim = tmp_path / "victim"
+def test_what_stands_where_the_partial_file_goes_is_left_alone(tmp_path):
+    path, partial, victim = tmp_path / "a", tmp_path / "a.partial", tmp_path / "victim"
     victim.write_text("mine")
-    Path(f"{tmp_path / 'a'}.partial").symlink_to(victim)
-    save(tmp_path / "a")
+    partial.symlink_to(victim)
+    with pytest.raises(OSError, match=r"a.partial' is not a regular file, and nothing was saved: remove it"):
+        save(path)
+    assert partial.is_symlink()
     assert victim.read_text() == "mine"
-    assert whole(tmp_path / "a") == "new"
-    assert not Path(f"{tmp_path / 'a'}.partial").is_symlink()
+    partial.unlink()
+    partial.mkdir()
+    with pytest.raises(OSError, match=r"a.partial' is not a regular file, and nothing was saved: remove it"):
+        save(path)
+    assert not path.exists()
+
+
+def test_a_circle_of_links_is_left_alone(tmp_path):
+    path = tmp_path / "a"
+    path.symlink_to("a")
+    with pytest.raises(OSError, match="is not a regular file, and was left as it is"):
+        save(path)
+    assert path.is_symlink()
+    path.unlink()
+    path.symlink_to("runs")  # one that leads to where no file is yet
+    save(path)
+    assert path.is_symlink()
+    assert whole(tmp_path / "runs") == "new"
+
+
+def test_what_replaces_a_private_file_is_private_from_the_beginning(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    seen = []
+    real = os.open
+
+    def spied(name, flags, mode=0o777):
+        descriptor = real(name, flags, mode)
+        if flags & os.O_CREAT:
+            seen.append(os.fstat(descriptor).st_mode & 0o777)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", spied)
+    atomic.write_atomically(str(path), lambda file: seen.append(os.fstat(file).st_mode & 0o777))
+    assert seen == [0o600, 0o600]
+    path.chmod(0o644)
+    atomic.write_atomically(str(path), lambda file: seen.append(os.fstat(file).st_mode & 0o777))
+    assert seen[2:] == [0o600, 0o644]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks")
+def test_a_writer_that_comes_between_two_others_disturbs_neither(tmp_path, monkeypatch):
+    """B has opened what a killed process left; A takes its place and is done; C begins; and B goes on."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    (tmp_path / "a.partial").write_bytes(b"left by a killed process")
+    opened, go, began, done = (threading.Event() for _ in range(4))
+    real = atomic._lock
+    said = []
+
+    def lock(descriptor):
+        if threading.current_thread().name == "B" and not opened.is_set():
+            opened.set()
+            go.wait(10)
+        real(descriptor)
+
+    def write(data):
+        try:
+            atomic.write_atomically(str(path), lambda file: atomic.write_all(file, data))
+        except OSError as error:
+            said.append(str(error))
+
+    def slowly(descriptor):
+        atomic.write_all(descriptor, b"C, ")
+        began.set()
+        done.wait(10)
+        atomic.write_all(descriptor, b"whole")
+
+    monkeypatch.setattr(atomic, "_lock", lock)
+    b = threading.Thread(target=write, args=(b"B",), name="B")
+    c = threading.Thread(target=atomic.write_atomically, args=(str(path), slowly))
+    b.start()
+    opened.wait(10)
+    write(b"A")
+    assert path.read_bytes() == b"A"
+    c.start()
+    began.wait(10)
+    go.set()
+    b.join()
+    done.set()
+    c.join()
+    assert len(said) == 1
+    assert "Another process or thread is saving there: nothing was saved, and the old file there is intact" in said[0]
+    assert path.read_bytes() == b"C, whole"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_without_locks_a_half_written_file_takes_no_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_lock", lambda descriptor: None)
+    path = str(tmp_path / "a")
+
+    def overtaken(descriptor):
+        atomic.write_atomically(path, lambda file: atomic.write_all(file, b"whole"))
+        atomic.write_all(descriptor, b"ha")
+
+    with pytest.raises(BlockingIOError, match="Another process or thread is saving there"):
+        atomic.write_atomically(path, overtaken)
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]

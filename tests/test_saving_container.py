@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from minigrad.saving import FileError, load_arrays, save_arrays
 from minigrad.saving.header import LONGEST
+from minigrad.saving.records import untagged
 
 REAL = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 TYPES = [*REAL, "c8", "c16"]
@@ -156,6 +157,21 @@ def test_a_record_that_is_too_large_is_refused_before_a_file_is_touched(tmp_path
     with pytest.raises(ValueError, match=f"at most {LONGEST} bytes.*put many numbers into an array"):
         save_arrays(tmp_path / "a", {}, {"a": "x" * LONGEST}, kind="checkpoint")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_key_is_not_copied_for_every_value_below_it(tmp_path):
+    """Of 100000 values below a key of 2 MB, the places alone would be 200 GB: they hold its beginning."""
+    long = "x" * 2_000_000
+    with pytest.raises(
+        ValueError, match=r"an unknown tag '\$call' at record\['x+'?\.\.\. \(2000002 char.*\)\]"
+    ) as caught:
+        untagged({long: {"$call": 1}})
+    assert len(str(caught.value)) < 200
+    with pytest.raises(TypeError, match=r"got set at record\['x+'?\.\.\. \(2000002 char.*\)\]\[0\]") as refused:
+        save_arrays(tmp_path / "a", {}, {long: [{1}]}, kind="checkpoint")
+    assert len(str(refused.value)) < 300
+    save_arrays(tmp_path / "a", {}, {long: list(range(1000))}, kind="checkpoint")
+    assert load_arrays(tmp_path / "a")[1] == {long: list(range(1000))}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,15 @@
 """Models in one file: every layer of the table comes back, with the same numbers and the same sharing, and no code."""
 
+import abc
+import json
 import os
 import subprocess
 import sys
+import tracemalloc
+from collections import OrderedDict
+from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import cases_structure
@@ -29,7 +35,9 @@ from minigrad import (
     MaxPool2d,
     NLLLoss,
     Penalized,
+    Polynomial,
     ReLU,
+    ScaledDotProductAttention,
     Sequential,
     Tanh,
     build,
@@ -212,6 +220,10 @@ def test_attributes_of_every_kind(tmp_path):
     assert again.rng.random() == layer.rng.random()
 
 
+class Colour(Enum):
+    RED = 1
+
+
 def with_attribute(value):
     layer = Linear(2, 2)
     layer.extra = [0, value]
@@ -227,8 +239,13 @@ def with_attribute(value):
         (partial(max, 1), "partial"),
         (np.sqrt, "ufunc"),
         (Linear, "the class Linear"),
-        ({1, 2}, "set"),
-        (b"abc", "bytes"),
+        ({1, 2}, "set: .* so keep a list of its items, or a tuple"),
+        (range(3), "range: .* so keep a list of its items, or a tuple"),
+        (b"abc", "bytes: .* so keep a string, or an array of np.uint8"),
+        (Path("a"), r"(Posix|Windows)Path: .* so keep a string, str\(path\)"),
+        (Colour.RED, "Colour: .* so keep its value, an int or a string"),
+        (OrderedDict(a=1), "OrderedDict: .* so keep a dict itself"),
+        (np.ma.zeros(2), "MaskedArray .* so keep np.asarray of it"),
         (np.random.RandomState(0), "RandomState"),
         (os, "module"),
         (FlatParameters(Linear(1, 1)), "FlatParameters, which says by __reduce__"),
@@ -295,7 +312,7 @@ def test_classes_of_the_caller(tmp_path):
         assert [type(layer) for layer in again] == [minigrad.Scale, Scale]
         np.testing.assert_array_equal(again(np.ones((2, 3))), stack(np.ones((2, 3))))
     assert type(load_model(tmp_path / "a", classes={"Scale": Other})[1]) is Other
-    Other.__module__ = Scale.__module__
+    Other.__module__, Other.__qualname__ = Scale.__module__, Scale.__qualname__
     with pytest.raises(FileError, match=r"passed, 2 classes Scale, got 'Scale'"):
         load_model(tmp_path / "a", classes=[Scale, Other])
     with pytest.raises(TypeError, match=r"expects classes in a list or .* got the class Scale"):
@@ -359,9 +376,33 @@ def squared(record):
     number = len(record["objects"])
     for i in range(60):
         inner = {"object": number + i + 1 if i < 59 else place_of(record, "Linear")}
-        attributes = {"_layers": {"tuple": [inner, inner]}, "_children": {"tuple": [{"tuple": ["0", inner]}] * 2}}
+        attributes = {"_layers": (inner, inner), "_children": (("0", inner), ("0", inner))}
         record["objects"].append({"class": "Sequential", "module": None, "attributes": attributes})
-    record["objects"][0]["attributes"]["_layers"] = {"tuple": [{"object": number}]}
+    record["objects"][0]["attributes"]["_layers"] = ({"object": number},)
+
+
+def penalties(record):
+    """Forty costs, each of which has the next for its penalty too."""
+    number = len(record["objects"])
+    for i in range(40):
+        inner = {"object": number + i + 1 if i < 39 else place_of(record, "Linear")}
+        attributes = {"_cost": inner, "_penalties": (inner,)}
+        record["objects"].append({"class": "Penalized", "module": None, "attributes": attributes})
+    record["objects"][0]["attributes"]["_layers"] = record["objects"][0]["attributes"]["_children"] = (
+        ("0", {"object": number}),
+    )
+
+
+def names(record):
+    """Twenty stacks in each other with long names, around many layers with parameters: gigabytes of names."""
+    number = len(record["objects"])
+    for i in range(20):
+        inner = [("x" * 9999, {"object": number + i + 1})]
+        if i == 19:
+            inner = [(str(j), {"object": place_of(record, "Linear")}) for j in range(1000)]
+        attributes = {"_layers": (), "_children": tuple(inner)}
+        record["objects"].append({"class": "Sequential", "module": None, "attributes": attributes})
+    record["objects"][0]["attributes"]["_children"] = (("0", {"object": number}),)
 
 
 FORGERIES = {
@@ -378,7 +419,7 @@ FORGERIES = {
     "a negative object": (furnish("x", {"object": -1}), r"\.x to be a value, or a reference"),
     "a true object": (furnish("x", {"object": True}), r"\.x to be a value, or a reference"),
     "an unknown tag": (furnish("x", {"call": "os.system"}), r"\.x to be a value, or a reference"),
-    "two tags": (furnish("x", {"tuple": [], "list": []}), r"\.x to be a value, or a reference"),
+    "two tags": (furnish("x", {"array": "0.bias", "object": 0}), r"\.x to be a value, or a reference"),
     "a bare list": (furnish("x", [1]), r"\.x to be a value, or a reference"),
     "an empty value": (furnish("x", {}), r"\.x to be a value, or a reference"),
     "an odd dtype": (furnish("x", {"dtype": "O"}), r"\.x to be a value, or a reference"),
@@ -403,9 +444,24 @@ FORGERIES = {
     ),
     "weights exchanged": (furnish("bias", {"array": "0.weight"}), "the names of parameters|another array"),
     "no parameter": (furnish("weight", 3), "to be a model with parameters, got TypeError"),
-    "no attributes": (put({"class": "Linear", "module": None, "attributes": {}}), "to be a model with parameters"),
+    "no attributes": (
+        put({"class": "Linear", "module": None, "attributes": {}}),
+        "those of the model, none, got 0.weight",
+    ),
     "children that are none": (furnish("_children", 3, "Sequential"), "to be a model with parameters, got TypeError"),
-    "a circle": (furnish("_children", {"tuple": [{"tuple": ["0", {"object": 0}]}]}, "Sequential"), "RecursionError"),
+    "a circle": (furnish("_children", (("0", {"object": 0}),), "Sequential"), "RecursionError"),
+    "a long string": (furnish("x", "x" * 10_001), r"\.x to be at most 10000 characters, got 'x+'?\.\.\. \(10003 char"),
+    "a long name": (furnish("x" * 10_001, 1), "to be an attribute, got a name that is longer than 10000 characters"),
+    "a name that is none": (
+        furnish("_children", (({"object": 1}, {"object": 1}),), "Sequential"),
+        "the names of layers to be strings, got Linear",
+    ),
+    "a tower of penalties": (penalties, r"of at most 1000000 layers, counted at every place, got more"),
+    "names of names": (names, r"names of parameters to be of at most 67108864 characters in all, got more"),
+    "keys of one hash": (
+        put({"dict": [[k * (2**61 - 1), None] for k in range(1, 20_000)]}),
+        "to have at most 100 keys of one hash, got 19999",
+    ),
     "a tower": (squared, r"of at most 1000000 layers, counted at every place, got more: save its parts apart"),
 }
 
@@ -414,10 +470,180 @@ FORGERIES = {
 def test_forged_records_are_refused(tmp_path, name):
     change, message = FORGERIES[name]
     path = forged(tmp_path, change)
-    with pytest.raises(FileError, match=message) as caught:
-        load_model(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileError, match=message) as caught:
+            load_model(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * path.stat().st_size + 2**23
     assert caught.value.path == str(path)
     assert len(str(caught.value)) < 2000
+
+
+def test_stacks_that_stand_twice_within_themselves(tmp_path, monkeypatch):
+    monkeypatch.setattr("minigrad.saving.models.LARGEST", 10_000)
+    twice = furnish("_children", (("0", {"object": 0}), ("1", {"object": 0})), "Sequential")
+    with pytest.raises(FileError, match="layers in each other, got an endless descent"):
+        load_model(forged(tmp_path, twice))
+
+
+REPRS = {
+    "causal": (ScaledDotProductAttention(causal=True), "causal", "ScaledDotProductAttention(causal)"),
+    "polynomial": (Polynomial(2, True), "interaction_only", "Polynomial(2, interaction_only=True)"),
+}
+
+
+@pytest.mark.parametrize("name", REPRS)
+def test_a_flag_that_is_a_number_does_not_make_a_long_repr(tmp_path, name):
+    layer, flag, said = REPRS[name]
+
+    def change(record):
+        record["objects"][0]["attributes"][flag] = 10**7
+
+    assert repr(load_model(forged(tmp_path, change, layer))) == repr(layer) == said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files")
+def test_what_does_not_fit_into_memory_is_said_so(tmp_path, monkeypatch):
+    size = 2**43
+    header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    with pytest.raises(MemoryError):
+        np.empty(size, np.uint8)
+    with open(tmp_path / "a", "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        try:
+            file.truncate(8 + len(header) + size)
+        except OSError:
+            pytest.skip("the file system has no files of this size")
+    with pytest.raises(FileError, match=r"expected 'w' to fit into memory, got 8796093022208 bytes: take a machine"):
+        load_arrays(tmp_path / "a")
+
+    def full(*_):
+        raise MemoryError
+
+    save_model(ReLU(), tmp_path / "a")
+    monkeypatch.setattr("minigrad.saving.models.snapshot", full)
+    with pytest.raises(FileError, match=r"expected record\['objects'\] to fit into memory, got more: take a machine"):
+        load_model(tmp_path / "a")
+
+
+class Keyed(Layer):
+    def __init__(self, key):
+        self.table = {key: 1}
+
+
+class Key:
+    def __init__(self):
+        self.name = "a"
+
+    def __hash__(self):
+        return hash(self.name)  # which is not there yet while a file is read
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+
+def test_keys_that_are_objects_are_refused(tmp_path):
+    for key in (Key(), (1, Key())):
+        with pytest.raises(
+            TypeError, match=r"cannot save a key of Keyed.table, (Key|tuple): keys are numbers, strings and tuples"
+        ):
+            save_model(Keyed(key), tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+    def change(record):
+        record["objects"][1]["dict"] = [[{"object": 2}, 1]]
+        record["objects"].append({"class": "Key", "module": __name__, "attributes": {"name": "a"}})
+
+    path = forged(tmp_path, change, Keyed("a"))
+    with pytest.raises(FileError, match=r"record\['objects'\]\[1\] to have keys that can be keys, got {'object': 2}"):
+        load_model(path, classes=[Keyed, Key])
+
+
+class Viewing(Layer):
+    parameter_names = ("weight",)
+
+    def __init__(self, view):
+        self.weight = np.ones((3, 3))
+        self.other = view(self.weight)
+
+
+@pytest.mark.parametrize("view", [lambda w: w.T, lambda w: w[1:, ::2], lambda w: w.reshape(-1)])
+def test_a_view_of_a_parameter_is_refused(tmp_path, view):
+    with pytest.raises(ValueError, match=r"cannot save Viewing.other, which is a view of weight: compute it in the"):
+        save_model(Viewing(view), tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+    save_model(Viewing(lambda w: w), tmp_path / "a")  # the array itself is one array again
+    again = load_model(tmp_path / "a", classes=[Viewing])
+    assert again.other is again.weight
+    save_model(Viewing(lambda w: w.T.copy()), tmp_path / "a")
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def rule(self): ...
+
+
+class Concrete(Abstract, Layer):
+    def rule(self): ...
+
+
+class Slotless:
+    __slots__ = ()
+
+
+def test_classes_of_which_no_object_can_be_made_bare(tmp_path):
+    save_model(Concrete(), tmp_path / "a")
+    assert type(load_model(tmp_path / "a", classes=[Concrete])) is Concrete
+    with pytest.raises(FileError, match=r"an object of attributes, got Abstract, which is abstract: pass one that has"):
+        load_model(tmp_path / "a", classes={"Concrete": Abstract})
+    with pytest.raises(FileError, match=r"an object of attributes, got Slotless, which has __slots__: leave them out"):
+        load_model(tmp_path / "a", classes={"Concrete": Slotless})
+    with pytest.raises(TypeError, match=r"cannot save .*, Slotless, which has __slots__: leave them out"):
+        save_model(with_attribute(Slotless()), tmp_path / "b")
+
+
+class WithDefault(Layer):
+    act: Layer = ReLU()
+
+    def __init__(self, act):
+        self.act = act
+
+
+def test_a_layer_that_is_the_default_of_its_class_can_be_another(tmp_path):
+    save_model(WithDefault(Tanh()), tmp_path / "a")
+    assert type(load_model(tmp_path / "a", classes=[WithDefault]).act) is Tanh
+
+
+class First:
+    class Cell(Layer):
+        pass
+
+
+class Second:
+    class Cell(Layer):
+        pass
+
+
+def test_classes_of_one_name_within_others(tmp_path):
+    stack = Sequential(First.Cell(), Second.Cell())
+    save_model(stack, tmp_path / "a")
+    again = load_model(tmp_path / "a", classes=[Second.Cell, First.Cell])
+    assert [type(layer) for layer in again] == [First.Cell, Second.Cell]
+    only = load_model(tmp_path / "a", classes={"First.Cell": First.Cell, "Second.Cell": First.Cell})
+    assert [type(layer) for layer in only] == [First.Cell, First.Cell]
+
+
+def test_a_string_in_a_model_is_short(tmp_path):
+    layer = Linear(2, 2)
+    layer.note = "x" * 10_000
+    save_model(layer, tmp_path / "a")
+    assert load_model(tmp_path / "a").note == layer.note
+    layer.note += "x"
+    with pytest.raises(ValueError, match=r"cannot save Linear.note, a string of 10001 characters: at most 10000"):
+        save_model(layer, tmp_path / "b")
 
 
 def test_arrays_under_the_names_of_others_are_noticed(tmp_path):

@@ -219,7 +219,7 @@ def test_state_of_integers_and_infinities(tmp_path):
 def test_what_would_not_load_is_not_written(tmp_path):
     layer = Linear(2, 2)
     layer.weight[0, 1] = np.nan
-    with pytest.raises(ValueError, match=r"got nan in weight\[0, 1\]"):
+    with pytest.raises(ValueError, match=r"got nan in weight\[0, 1\] .* not finite\): put back parameters and"):
         save_parameters(layer, tmp_path / "a")
     counting = Counting()
     counting.largest[...] = np.nan
@@ -328,6 +328,56 @@ def test_rename(tmp_path):
         load_parameters(stack, tmp_path / "a", rename="net")
     with pytest.raises(TypeError, match=r"rename to give names, got None for 'net.fc1.weight'"):
         load_parameters(stack, tmp_path / "a", rename=lambda name: None)
+
+
+def test_rename_goes_both_ways(tmp_path):
+    old, new = net(0), net(1)
+    there = {"0": "fc1", "1": "norm", "2": "noise", "5": "head"}
+    back = {name: place for place, name in there.items()}
+    for forth in (there, lambda name: f"{there[name[0]]}{name[1:]}"):
+        save_parameters(old, tmp_path / "a", rename=forth)
+        arrays, record = load_arrays(tmp_path / "a")
+        assert list(arrays)[:4] == ["fc1.weight", "fc1.bias", "norm.weight", "norm.bias"]
+        assert list(record["generators"]) == ["noise.rng"]
+        with pytest.raises(FileError, match=r"'0.weight' is missing.*rename= gives names here"):
+            load_parameters(new, tmp_path / "a")
+        assert load_parameters(new, tmp_path / "a", rename=back) == ((), ())
+        assert bits(new) == bits(old)
+    for rename, error, said in (
+        ({"fc1": "0"}, ValueError, r"to begin with 'fc1', as rename says, got 0.weight, .*: a beginning ends before a"),
+        (
+            {"0": "a", "5": "a"},
+            ValueError,
+            r"'a.weight' of both '0.weight' and '5.weight': let rename give each another",
+        ),
+        ("fc1", TypeError, r"save_parameters expects rename to be a function or a mapping, got str"),
+        (lambda name: 3, TypeError, r"save_parameters expects rename to give names, got int for '0.weight'"),
+    ):
+        with pytest.raises(error, match=said):
+            save_parameters(old, tmp_path / "b", rename=rename)
+    assert not (tmp_path / "b").exists()
+
+
+def test_names_of_pytorch_go_there_and_back(tmp_path):
+    torch = pytest.importorskip("torch")
+    safetensors = pytest.importorskip("safetensors.torch")
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2 = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.fc2(torch.relu(self.fc1(x)))
+
+    theirs, ours = Net().double(), Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
+    safetensors.save_file(theirs.state_dict(), tmp_path / "a")
+    load_parameters(ours, tmp_path / "a", rename={"fc1": "0", "fc2": "2"})
+    ours[0].weight *= 2
+    save_parameters(ours, tmp_path / "a", rename={"0": "fc1", "2": "fc2"})
+    theirs.load_state_dict(safetensors.load_file(tmp_path / "a"))
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_allclose(theirs(torch.tensor(x)).detach().numpy(), ours(x), rtol=1e-12)
 
 
 def pairs(torch):

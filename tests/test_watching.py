@@ -42,6 +42,7 @@ from minigrad import (
     Tanh,
     value_and_gradients,
 )
+from minigrad.saving import save_model
 from minigrad.watching import Event, Flow, find_nonfinite, flow, unused_parameters, watched
 
 RNG = np.random.default_rng(0)
@@ -352,7 +353,13 @@ def test_a_loss_that_overflows():
     cost = Sequential(Linear(3, 2, rng=0), MSELoss())
     found = find_nonfinite(cost, X, 1e200 * Y)
     assert found.startswith("layer 1, MSELoss(mean): rule 1, forward, gives inf. z, what went in, is finite")
-    assert "The loss overflows" in found
+    assert found.endswith(
+        "The loss overflows: scale the data and the target, or go back to parameters that were smaller"
+    )
+    assert "logits" not in found
+    certain = Sequential(Identity(), NLLLoss())
+    found = find_nonfinite(certain, np.array([[-1e308, 0.0], [-1e308, 0.0]]), np.array([0, 0]))
+    assert "a loss of logits stays finite" in found
     # In the wrong order the probability 0 has the logarithm -inf, and it is the logarithm that is named.
     steep = Sequential(Sigmoid(), Log(), NLLLoss())
     found = find_nonfinite(steep, np.array([[-800.0, 1.0]]), np.array([0]))
@@ -434,6 +441,51 @@ def test_all_parameters_are_used_by_sound_models():
         unused_parameters(Linear(3, 3, rng=0), X)
 
 
+def test_a_bias_below_batch_normalisation():
+    """Its gradient is what rounding leaves of a sum that is 0: 1e-17, and another number for every batch."""
+    x = many(64)
+    for dtype in (np.float64, np.float32):
+        for below in (Linear(3, 8, rng=0), Sequential(Linear(3, 8, rng=0), Linear(8, 8, rng=3))):
+            cost = Sequential(below, BatchNorm1d(8), ReLU(), Linear(8, 2, rng=1), MSELoss()).astype(dtype)
+            x, y = x.astype(dtype), x[:, :2].astype(dtype)
+            _, gradients = value_and_gradients(cost, x, y)
+            biases = [name for name in gradients if name.startswith("0.") and name.endswith("bias")]
+            assert np.any(gradients[biases[-1]])
+            assert unused_parameters(cost, x, y) == dict.fromkeys(biases, "its gradient is 0 to rounding")
+            assert unused_parameters(cost, 1e6 * x, y) == dict.fromkeys(biases, "its gradient is 0 to rounding")
+
+
+def test_a_gradient_that_is_0_at_the_minimum_is_no_unused_parameter():
+    x = many(64)
+    y = x[:, :2] ** 2
+    cost = Sequential(Linear(3, 2, rng=0), MSELoss())
+    design = np.column_stack([x, np.ones(64)])
+    found = np.linalg.lstsq(design, y, rcond=None)[0]
+    cost[0].weight[:], cost[0].bias[:] = found[:-1].T, found[-1]
+    _, gradients = value_and_gradients(cost, x, y)
+    assert max(np.abs(gradient).max() for gradient in gradients.values()) < 1e-14
+    assert unused_parameters(cost, x, y) == {}
+
+
+def test_a_batch_that_is_fitted_exactly():
+    cost = Sequential(Linear(3, 2, rng=0), MSELoss())
+    reason = "the loss gives no delta"
+    assert unused_parameters(cost, X, cost[0](X)) == {"0.weight": reason, "0.bias": reason}
+
+
+def test_an_infinite_parameter_is_not_called_data(tmp_path):
+    cost = Sequential(Linear(3, 4, rng=0), Tanh(), Linear(4, 2, rng=0), MSELoss())
+    for place in (0, 2):
+        cost[place].weight[0, 1] = np.inf
+        with np.errstate(all="ignore"):
+            unused_parameters(cost, X, Y)
+            found = [find_nonfinite(cost, X, Y) or "", *flow(cost, X, Y).findings]
+        with pytest.raises(ValueError, match=r"got inf in \d.weight\[0, 1\] .*: put back parameters") as caught:
+            save_model(cost, tmp_path / "a")
+        assert not any("impute" in said for said in [*found, str(caught.value)])
+        cost[place].weight[0, 1] = 0
+
+
 # The table.
 
 
@@ -485,8 +537,11 @@ def test_saturated_units():
     assert table.layers[1].saturated == 1
     assert table.findings[0] == "layer 1, Tanh(): saturated, 100% of its outputs hardly respond."
     cost[0].bias[:] = 3.5
-    slope = 1 - cost[:2](x) ** 2
-    assert 0.05 < flow(cost, x, x[:, :2]).layers[1].saturated == (slope < 1e-3).mean() < 0.95
+    z = cost[0](x) + 1.5
+    cost[0].bias[:] = 5
+    slope = 1 / np.cosh(z) ** 2
+    few = (slope < 1e-3) & (slope * z < 1e-3 * np.tanh(z))
+    assert 0.05 < flow(cost, x, x[:, :2]).layers[1].saturated == few.mean() < (slope < 1e-3).mean() < 0.95
 
 
 def test_layers_that_mix_entries_are_not_called_saturated():
@@ -512,6 +567,25 @@ def test_a_change_of_units_is_not_saturation():
     assert flow(Sequential(Milli(), Linear(3, 2, rng=0), MSELoss()), x, x[:, :2]).layers[0].saturated == 0
 
 
+class Square(Layer):
+    def forward(self, z):
+        return z * z, z
+
+    def backward(self, delta, z):
+        return 2 * z * delta
+
+
+def test_small_numbers_that_respond_are_not_saturated():
+    """A slope that is small since all numbers are: of probabilities of many classes, of squares of small numbers."""
+    x = many()
+    probabilities = Sequential(Linear(3, 4000, rng=0), LogSoftmax(), Exp(), Linear(4000, 2, rng=1), MSELoss())
+    squares = Sequential(Square(), Linear(3, 2, rng=1), MSELoss())
+    for cost, z in ((probabilities, x), (squares, 1e-4 * x)):
+        table = flow(cost, z, x[:, :2])
+        assert table.findings == ()
+        assert [row.saturated for row in table.layers if row.layer in ("Exp()", "Square()")] == [0]
+
+
 def deep(gain, layers=8, activation=Identity):
     rng = np.random.default_rng(5)
     stack = []
@@ -524,12 +598,31 @@ def deep(gain, layers=8, activation=Identity):
 def test_vanishing_and_exploding_deltas():
     x = many(50, 16)
     assert flow(deep(1.0), x, x[:, :2]).findings == ()
-    exploding = flow(deep(8.0), x, x[:, :2])
-    assert exploding.findings[0].startswith("Deltas explode: at layer 0, Linear(16 -> 16), the delta is")
-    vanishing = flow(deep(0.1), x, x[:, :2])
-    assert vanishing.findings[0].startswith("Deltas vanish: at layer 0, Linear(16 -> 16), the delta is")
+    exploding = flow(deep(4.0, 30, Tanh), x, x[:, :2])
+    assert exploding.findings[-1].startswith(
+        "Deltas explode: at layer 0, Linear(16 -> 16), delta times std is 3e+04 of"
+    )
+    for gain, activation in ((0.1, Identity), (0.1, Tanh), (1.0, Sigmoid)):
+        vanishing = flow(deep(gain, activation=activation), x, x[:, :2])
+        assert vanishing.findings[0].startswith("Deltas vanish: at layer 0, Linear(16 -> 16), delta times std is")
+    low, high = vanishing.layers[0], vanishing.layers[-2]
+    assert f" {low.delta * low.std / (high.delta * high.std):.1g} of that at layer 16" in vanishing.findings[0]
     saturated = flow(deep(30.0, activation=Tanh), x, x[:, :2])
     assert any("saturated" in finding for finding in saturated.findings)
+
+
+@pytest.mark.parametrize("unit", [1e-2, 1.0, 1e6, 1e8])
+def test_the_units_of_the_data_are_no_trouble(unit):
+    """BatchNorm takes the unit out, and the delta below is in one over it."""
+    cost = Sequential(Linear(3, 8, rng=0), BatchNorm1d(8), Linear(8, 2, rng=1), MSELoss())
+    x = many()
+    assert flow(cost, unit * x, x[:, :2]).findings == ()
+
+
+def test_layers_that_start_at_0_have_no_deltas_that_vanish():
+    cost = Sequential(Linear(3, 8, rng=0), Linear(8, 2, rng=1), MSELoss())
+    cost[0].weight[:], cost[0].bias[:] = 0, 0  # its outputs have no spread: nothing can be said
+    assert not any("Deltas" in finding for finding in flow(cost, X, Y).findings)
 
 
 def test_deltas_are_those_of_the_rules():

@@ -110,7 +110,7 @@ class ScaledDotProductAttention(Layer):
         )
 
     def __repr__(self) -> str:
-        options = ["causal"] * self.causal
+        options = ["causal"] if self.causal else []
         if self.mask is not None:
             options.append(f"mask {self.mask.shape}")
         return f"{type(self).__name__}({', '.join(options)})"

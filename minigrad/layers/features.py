@@ -133,7 +133,8 @@ class Polynomial(Layer):
 
     def __repr__(self) -> str:
         degree = self.max_degree if self.min_degree == 1 else (self.min_degree, self.max_degree)
-        options = ", interaction_only=True" * self.interaction_only + ", include_bias=False" * (not self.include_bias)
+        options = ", interaction_only=True" if self.interaction_only else ""
+        options += "" if self.include_bias else ", include_bias=False"
         return f"Polynomial({degree}{options})"
 
 

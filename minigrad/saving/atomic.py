@@ -24,25 +24,31 @@ def write_atomically(path: str, fill: Callable[[int], None]) -> None:
         mode = os.stat(target).st_mode
     except OSError:
         mode = None
-    if mode is not None and not stat.S_ISREG(mode):
+    if os.path.islink(target) or (mode is not None and not stat.S_ISREG(mode)):  # what is still a link ends nowhere
         raise OSError(f"{path!r} is not a regular file, and was left as it is: save to another path")
+    if not _is_free(partial):
+        raise OSError(f"{partial!r} is not a regular file, and nothing was saved: remove it, or save to another path")
     try:
-        descriptor = _new(partial)
+        # What replaces a private file is private while it is written.
+        descriptor = _new(partial, 0o666 if mode is None else 0o600)
     except OSError as error:
         raise _told(error, path, mode is not None) from error
     is_open = True
     try:
-        fill(descriptor)
         if mode is not None and hasattr(os, "fchmod"):
             os.fchmod(descriptor, stat.S_IMODE(mode))
+        fill(descriptor)
         os.fsync(descriptor)
         if os.name == "nt":  # an open file has no other name there; elsewhere it is locked until it has
             is_open = False
             os.close(descriptor)
+        elif not _stands(descriptor, partial):  # on a file system without locks
+            raise _in_use()
         os.replace(partial, target)
     except BaseException as error:
         with suppress(OSError):
-            os.unlink(partial)
+            if not is_open or _stands(descriptor, partial):  # and is not another's
+                os.unlink(partial)
         if isinstance(error, OSError):
             raise _told(error, path, mode is not None) from error
         raise
@@ -60,28 +66,55 @@ def write_all(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def _new(partial: str) -> int:
+def _new(partial: str, mode: int) -> int:
     """A new file of this name, open and locked, in the place of what a killed process left there."""
     if os.path.lexists(partial):
-        if stat.S_ISREG(os.lstat(partial).st_mode):
-            left = os.open(partial, os.O_RDONLY)
-            try:
-                _lock(left)
-                os.unlink(partial)
-            finally:
-                os.close(left)
-        else:
-            os.unlink(partial)
-    # O_EXCL: what was put there in the meantime, such as a link to elsewhere, is not written into.
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        _remove_left(partial)
+    try:
+        # O_EXCL: what was put there in the meantime, such as a link to elsewhere, is not written into.
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+    except FileExistsError:
+        raise _in_use() from None
     try:
         _lock(descriptor)
-        if not os.path.samestat(os.fstat(descriptor), os.lstat(partial)):
+        if not _stands(descriptor, partial):
             raise _in_use()
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _remove_left(partial: str) -> None:
+    """Remove what a killed process left, and nothing of a living one."""
+    try:
+        left = os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        raise _in_use() from None
+    try:
+        _lock(left)
+        # Whoever held the lock may have put the file in its place in the meantime, and a third begun another here.
+        if not _stands(left, partial):
+            raise _in_use()
+        os.unlink(partial)
+    finally:
+        os.close(left)
+
+
+def _is_free(partial: str) -> bool:
+    """Nothing stands there, or a regular file: in one look, since other writers come and go."""
+    try:
+        return stat.S_ISREG(os.lstat(partial).st_mode)
+    except OSError:
+        return True
+
+
+def _stands(descriptor: int, path: str) -> bool:
+    """The file that is open still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int) -> None:

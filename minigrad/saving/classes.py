@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad.checks import kind
+from minigrad.layer import Layer
 
 ROOMS = ("minigrad.containers", "minigrad.layers", "minigrad.losses", "minigrad.fusions")
+LONGEST_TEXT = 10_000  # characters of a string in a model: names are put together from them, layer by layer
 
 
 def built_in() -> dict[str, type]:
@@ -43,8 +45,11 @@ def class_fault(value: type) -> str:
     new: Any = value.__new__
     if new is not object.__new__ or not value.__flags__ & _HEAP_TYPE:
         return "is not made of attributes alone"
-    if any(name not in ("__dict__", "__weakref__") for base in value.__mro__ for name in _slots(base)):
+    slots = any(name not in ("__dict__", "__weakref__") for base in value.__mro__ for name in _slots(base))
+    if slots or not value.__dictoffset__:
         return "has __slots__: leave them out"
+    if value.__flags__ & _ABSTRACT:
+        return "is abstract: pass one that has all its methods"
     says = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
     if any(name in vars(base) for base in value.__mro__[:-1] for name in says):
         return f"says by {', '.join(says)} how it is copied, which a file cannot do"
@@ -55,13 +60,16 @@ def attribute_fault(value: type, name: Any) -> str:
     """Why an object of a class cannot have the attribute `name`; "" if it can."""
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
         return "is no name of an attribute"
+    if len(name) > LONGEST_TEXT:
+        return f"is longer than {LONGEST_TEXT} characters"
     of_class = getattr(value, name, None)
-    if callable(of_class) and not isinstance(of_class, type):
+    if callable(of_class) and not isinstance(of_class, type | Layer):  # a layer may be the default of another
         return f"would hide the method of that name of {value.__name__}"
     return ""
 
 
 _HEAP_TYPE = 1 << 9  # the class was made by a class statement
+_ABSTRACT = 1 << 20  # and some of its methods are still abstract
 
 
 def _slots(value: type) -> Iterable[str]:

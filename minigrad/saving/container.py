@@ -19,7 +19,7 @@ import numpy as np
 
 from minigrad.checks import kind as kind_of
 from minigrad.saving.atomic import write_all, write_atomically
-from minigrad.saving.errors import DAMAGED, FileError, shown
+from minigrad.saving.errors import DAMAGED, FITS, SMALLER, FileError, shown
 from minigrad.saving.header import CODES, LONGEST, Entry, header_length, read_header
 from minigrad.saving.records import PIECES, pieces, record_of, record_text, untagged
 from minigrad.typing import Array
@@ -34,9 +34,10 @@ _PREFIX = b'{"__metadata__":{"sha256":"'  # so that the checksum of the header s
 def save_arrays(path: Any, arrays: Mapping[str, Array], record: Mapping[str, Any] | None = None, *, kind: str) -> None:
     """Write arrays by name, and a record, atomically: the file at `path` is the whole old or the whole new one.
 
-    Arrays are of real or complex floating types, integers or bool, of any layout.  The record is a dictionary of None,
-    bool, int, float, str, list, tuple and dict.  TypeError and ValueError name what a file cannot hold, before any file
-    is touched; OSError, as of a full disk, leaves the old file intact.
+    `kind` says what the file is to load_arrays: "parameters", "model" or "checkpoint"; arrays of your own are
+    "parameters".  Arrays are of real or complex floating types, integers or bool, of any layout.  The record is a
+    dictionary of None, bool, int, float, str, list, tuple and dict.  TypeError and ValueError name what a file cannot
+    hold, before any file is touched; OSError, as of a full disk, leaves the old file intact.
     """
     where = os.fsdecode(path)
     metadata = {"format": FORMAT, "version": VERSION, "kind": _require_kind(kind)}
@@ -92,13 +93,19 @@ def read_file(path: Any) -> tuple[str | None, dict[str, Array], dict[str, Any]]:
         file.seek(max(size - 4096, 0))
         length = header_length(where, start, file.read(4096), size)
         file.seek(8)
-        head = _read(where, file, "header", length)
-        metadata, entries = read_header(where, head, size - 8 - length)
-        digests = _digests(where, head, metadata, len(entries))
+        head = bytearray(length)
+        _fill(where, file, "header", memoryview(head))
+        metadata, entries = read_header(where, bytes(head), size - 8 - length)
+        digests = _digests(where, bytes(head), metadata, len(entries))
         record, pairs = _of_minigrad(where, metadata, entries) if digests else ({}, set())
         arrays: dict[str, Array] = {entry.name: np.empty(0) for entry in entries}  # in the order of the header
         for i, entry in enumerate(sorted(entries, key=lambda entry: (entry.start, entry.stop))):
-            arrays[entry.name] = _array(where, file, entry, digests[i + 1] if digests else "", entry.name in pairs)
+            digest = digests[i + 1] if digests else ""
+            try:
+                arrays[entry.name] = _array(where, file, entry, digest, entry.name in pairs)
+            except MemoryError:
+                got = f"{entry.stop - entry.start} bytes"
+                raise FileError(where, shown(entry.name), FITS, got, SMALLER) from None
     return (metadata["kind"] if digests else None), arrays, record
 
 
@@ -149,8 +156,10 @@ def _digests(path: str, head: bytes, metadata: dict[str, str], count: int) -> li
     """The checksums of header and arrays, the first one verified; none in a file of another program."""
     if metadata.get("format") != FORMAT and not head.startswith(_PREFIX):
         return []
+    if metadata.get("format") != FORMAT:
+        raise FileError(path, "__metadata__.format", f"to be {FORMAT!r}", shown(metadata.get("format")))
     version = metadata.get("version")
-    if metadata.get("format") == FORMAT and version != VERSION:
+    if version != VERSION:
         newer = "a newer minigrad wrote it: update minigrad"
         fix = newer if version is not None and version.isdigit() and version > VERSION else DAMAGED
         raise FileError(path, "__metadata__.version", f"to be {VERSION!r}", shown(version), fix)
@@ -166,8 +175,6 @@ def _digests(path: str, head: bytes, metadata: dict[str, str], count: int) -> li
 
 def _of_minigrad(path: str, metadata: dict[str, str], entries: list[Entry]) -> tuple[dict[str, Any], set[str]]:
     """(record, names of arrays of complex128) of a file that minigrad wrote."""
-    if metadata.get("format") != FORMAT:
-        raise FileError(path, "__metadata__.format", f"to be {FORMAT!r}", shown(metadata.get("format")))
     if metadata.get("kind") not in KINDS:
         raise FileError(path, "__metadata__.kind", f"to be one of {', '.join(KINDS)}", shown(metadata.get("kind")))
     try:
@@ -206,13 +213,6 @@ def _array(path: str, file: BinaryIO, entry: Entry, digest: str, paired: bool) -
         array = wide.view(np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     return array.view(np.complex128).reshape(array.shape[:-1]) if paired else array
-
-
-def _read(path: str, file: BinaryIO, field: str, size: int) -> bytes:
-    data = file.read(size)
-    if len(data) != size:
-        raise FileError(path, field, f"of {size} bytes", f"{len(data)}")
-    return data
 
 
 def _fill(path: str, file: BinaryIO, field: str, view: memoryview) -> None:

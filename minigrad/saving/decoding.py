@@ -5,16 +5,20 @@ Nothing that a file says is called, imported or looked up: classes come from a d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from minigrad.saving.classes import attribute_fault, built_in, class_fault
-from minigrad.saving.encoding import LARGEST, SCALAR_TYPES, layers_in
-from minigrad.saving.errors import DAMAGED, FileError, shown
+from minigrad.saving.classes import LONGEST_TEXT, attribute_fault, built_in, class_fault
+from minigrad.saving.encoding import SCALAR_TYPES
+from minigrad.saving.errors import DAMAGED, FileError, listed, shown
 from minigrad.saving.generators import generator_fault, new_bit_generator
+from minigrad.saving.sizes import LARGEST, layers_in, references
 from minigrad.typing import Array
+
+ALIKE = 100  # keys of one hash in a dictionary: 1 and True are two
 
 
 class Decoding:
@@ -64,21 +68,35 @@ class Decoding:
         if "list" in entry:
             thing.extend(self._value(item, f"{place}[{i}]") for i, item in enumerate(entry["list"]))
         elif "dict" in entry:
-            for pair in entry["dict"]:
-                if not isinstance(pair, list) or len(pair) != 2:
-                    self._refuse(place, "to be pairs of key and value", pair)
-                key, value = (self._value(part, place) for part in pair)
-                try:
-                    thing[key] = value
-                except TypeError:
-                    self._refuse(place, "to have keys that can be keys", pair[0])
+            self._fill(thing, entry["dict"], place)
         elif "attributes" in entry:
             for name, item in entry["attributes"].items():
                 if fault := attribute_fault(type(thing), name):
                     raise FileError(self.path, f"{place}.{shown(name)}", "to be an attribute", f"a name that {fault}")
                 vars(thing)[name] = self._value(item, f"{place}.{name}")
 
+    def _fill(self, thing: dict[Any, Any], pairs: list[Any], place: str) -> None:
+        """Put pairs into a dictionary, after a look at the keys: many of one hash would take for ever."""
+        keys, alike = [], Counter[int]()
+        for pair in pairs:
+            if not isinstance(pair, list) or len(pair) != 2:
+                self._refuse(place, "to be pairs of key and value", pair)
+            keys.append(self._value(pair[0], place))
+            try:
+                if any(True for _ in references(pair[0])):
+                    raise TypeError("an object is no key")
+                alike[hash(keys[-1])] += 1
+            except Exception:  # also what a class of the caller raises
+                self._refuse(place, "to have keys that can be keys", pair[0])
+        if max(alike.values(), default=0) > ALIKE:
+            self._refuse(place, f"to have at most {ALIKE} keys of one hash", max(alike.values()))
+        thing.update(zip(keys, (self._value(pair[1], place) for pair in pairs), strict=True))
+
     def _value(self, value: Any, place: str) -> Any:
+        if type(value) is str and len(value) > LONGEST_TEXT:
+            self._refuse(place, f"to be at most {LONGEST_TEXT} characters", value)
+        if type(value) is tuple:
+            return tuple(self._value(item, f"{place}[{i}]") for i, item in enumerate(value))
         if isinstance(value, list):
             self._refuse(place, "to be a value, or a reference to what is in the file", value)
         if not isinstance(value, dict):
@@ -89,8 +107,6 @@ class Decoding:
             return self.objects[part]
         if tag in ("array", "scalar") and count == 1 and isinstance(part, str) and part in self._arrays:
             return self._arrays[part] if tag == "array" else self._arrays[part][()]
-        if tag == "tuple" and count == 1 and isinstance(part, list):
-            return tuple(self._value(item, f"{place}[{i}]") for i, item in enumerate(part))
         if tag == "named" and count == 3 and isinstance(value.get("values"), list):
             return self._named(value, place)
         if tag == "slice" and count == 1 and isinstance(part, list) and len(part) == 3:
@@ -118,15 +134,18 @@ class Decoding:
             raise FileError(self.path, f"{place}['class']", "to be a class of minigrad", shown(name), fix)
         if not isinstance(name, str) or not isinstance(module, str):
             self._refuse(f"{place}['class']", "to be the names of a class and its module", [name, module])
-        found = self._classes.get(name, []) + self._classes.get(f"{module}.{name}", [])
+        last = name.rpartition(".")[2]
+        found = [
+            one for key in {last, name, f"{module}.{last}", f"{module}.{name}"} for one in self._classes.get(key, [])
+        ]
         if len(found) > 1:
-            found = [one for one in found if one.__module__ == module] or found
+            found = [one for one in found if (one.__module__, one.__qualname__) == (module, name)] or found
         if len(found) == 1:
             return found[0]
-        passed = f"{len(found)} classes {name}" if found else ", ".join(self._classes) or "none"
-        fix = f"load_model(path, classes=[{shown(name)[1:-1]}]), of the class {shown(f'{module}.{name}')}"
+        passed = f"{len(found)} classes {shown(last)[1:-1]}" if found else listed(self._classes)
+        fix = f"load_model(path, classes=[{shown(last)[1:-1]}]), of the class {shown(f'{module}.{name}')}"
         expected = f"to be one of minigrad or of those passed, {passed}"
-        raise FileError(self.path, f"{place}['class']", expected, shown(name), fix)
+        raise FileError(self.path, f"{place}['class']", expected, shown(last), fix)
 
     def _refuse(self, field: str, expected: str, got: Any, fix: str = DAMAGED) -> NoReturn:
         raise FileError(self.path, field, expected, shown(got), fix)

@@ -2,16 +2,16 @@
 
     objects    {"class": name, "module": module or None where built in, "attributes": {name: value}}, the model first;
                {"list": [values]}, {"dict": [[key, value], ...]}, {"generator": name}
-    values     None, bool, int, float, str, and {"object": number}, {"array": name}, {"scalar": name}, {"tuple": [...]},
-               {"named": class, "module": ..., "values": [...]}, {"slice": [...]}, {"complex": [re, im]},
-               {"dtype": name}, {"scalar_type": name}, {"ellipsis": None}
+    values     None, bool, int, float, str, tuples of values, and {"object": number}, {"array": name},
+               {"scalar": name}, {"named": class, "module": ..., "values": [...]}, {"slice": [...]},
+               {"complex": [re, im]}, {"dtype": name}, {"scalar_type": name}, {"ellipsis": None}
 
 Whatever stands in several places is one object there, and so it will be when it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,13 @@ import numpy as np
 from minigrad.checks import kind
 from minigrad.layer import Layer
 from minigrad.layers import LazyLayer
-from minigrad.saving.classes import attribute_fault, built_in, class_fault
+from minigrad.saving.classes import LONGEST_TEXT, attribute_fault, built_in, class_fault
 from minigrad.saving.generators import bit_generator_state
 from minigrad.saving.header import CODES
+from minigrad.saving.sizes import references
 from minigrad.saving.states import snapshot, state_generators
 from minigrad.typing import Array
 
-LARGEST = 10**6  # layers_in a model: sixty stacks, each of twice the one before, would take for ever
 SCALAR_TYPES = {dtype.name: dtype.type for dtype in (*CODES, np.dtype(np.complex128))}
 
 
@@ -54,12 +54,7 @@ class Encoding:
         if type(value) is list:
             return {"list": [self._value(item, f"{place}[{i}]") for i, item in enumerate(value)]}
         if type(value) is dict:
-            return {
-                "dict": [
-                    [self._value(key, f"a key of {place}"), self._value(item, f"{place}[{key!r}]")]
-                    for key, item in value.items()
-                ]
-            }
+            return {"dict": [[self._key(key, place), self._value(value[key], f"{place}[{key!r}]")] for key in value]}
         if isinstance(value, np.random.Generator):
             return {"generator": self._bits(value.bit_generator, place)}
         attributes = {}
@@ -69,7 +64,21 @@ class Encoding:
             attributes[name] = self._value(item, f"{place}.{name}")
         return {**self._class(type(value)), "attributes": attributes}
 
+    def _key(self, key: Any, place: str) -> Any:
+        """A key says what it is by itself: an object could not be looked up before it is whole."""
+        encoded = self._value(key, f"a key of {place}")
+        if any(True for _ in references(encoded)):
+            raise TypeError(
+                f"save_model cannot save a key of {place}, {kind(key)}: keys are numbers, strings and tuples of them"
+            )
+        return encoded
+
     def _value(self, value: Any, place: str, depth: int = 0) -> Any:
+        if type(value) is str and len(value) > LONGEST_TEXT:
+            raise ValueError(
+                f"save_model cannot save {place}, a string of {len(value)} characters: at most {LONGEST_TEXT}; "
+                "let a longer text stand in a file of its own"
+            )
         if value is None or type(value) in (bool, int, float, str):
             return value
         if type(value) is np.ndarray:
@@ -79,7 +88,7 @@ class Encoding:
         if isinstance(value, tuple) and depth < 16:
             items = [self._value(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
             if type(value) is tuple:
-                return {"tuple": items}
+                return tuple(items)
             if (
                 type(value).__new__ is not tuple.__new__
                 and hasattr(value, "_fields")
@@ -110,10 +119,11 @@ class Encoding:
     def _require_object(self, value: Any, place: str) -> None:
         fault = "" if isinstance(value, type) else class_fault(type(value))
         if isinstance(value, type) or fault:
-            why = f", which {fault}" if fault else ""
+            why = f", which {fault}" if fault and not _instead(value) else ""
+            fix = _instead(value) or "and no code; make it a method or a class of its own"
             raise TypeError(
                 f"save_model cannot save {place}, {kind(value)}{why}: a file holds numbers, strings, arrays, "
-                "generators, layers and lists of them, and no code; make it a method or a class of its own"
+                f"generators, layers, lists, tuples and dictionaries of them, {fix}"
             )
         self._require_built(value)
 
@@ -123,16 +133,33 @@ class Encoding:
 
     def _class(self, value: type) -> dict[str, Any]:
         own = self._built_in.get(value.__name__) is value
-        return {"class": value.__name__, "module": None if own else value.__module__}
+        return (
+            {"class": value.__name__, "module": None}
+            if own
+            else {
+                "class": value.__qualname__,
+                "module": value.__module__,
+            }
+        )
 
     def _array(self, array: Array, place: str) -> str:
         if array.dtype.kind not in "fciub" or array.dtype.name not in SCALAR_TYPES:
             raise TypeError(f"save_model cannot save {place}, {kind(array)}: astype gives an array of numbers or bool")
         if id(array) not in self._array_names:
+            self._require_no_view(array, place)
             self._kept.append(array)
             self._array_names[id(array)] = name = _free(f"/{place}", self.arrays)
             self.arrays[name] = array
         return self._array_names[id(array)]
+
+    def _require_no_view(self, array: Array, place: str) -> None:
+        """It would come back as an array of its own, which training leaves behind."""
+        for name, own in self.arrays.items():
+            if "/" not in name and np.may_share_memory(array, own) and np.shares_memory(array, own):
+                raise ValueError(
+                    f"save_model cannot save {place}, which is a view of {name}: compute it in the rule, or make it a "
+                    "property"
+                )
 
     def _bits(self, bits: Any, place: str) -> str:
         if id(bits) not in self._bit_names:
@@ -142,49 +169,23 @@ class Encoding:
         return self._bit_names[id(bits)]
 
 
-def layers_in(objects: Sequence[Any]) -> int:
-    """How many objects a table makes, each counted at every place where it stands: twice in a stack is two."""
-    inside = [_inside(entry, len(objects)) for entry in objects]
-    sizes: dict[int, int] = {}
-    begun: set[int] = set()
-    waiting = [0]
-    while waiting:
-        i = waiting[-1]
-        if i not in begun:
-            begun.add(i)
-            waiting += [n for n in inside[i] if n not in begun]
-        else:
-            waiting.pop()
-            # An object that is not done yet stands within itself: who descends into it is stopped by Python.
-            sizes[i] = min(1 + sum(times * sizes.get(n, 0) for n, times in inside[i].items()), 2 * LARGEST)
-    return sizes[0]
-
-
-def _inside(entry: Any, count: int) -> dict[int, int]:
-    """{number: how often an entry refers to it}, in one attribute: a stack keeps its layers in two."""
-    parts = entry.get("attributes") if isinstance(entry, dict) else None
-    inside: dict[int, int] = {}
-    for part in parts.values() if isinstance(parts, dict) else [entry]:
-        times: dict[int, int] = {}
-        for n in _references(part):
-            if n < count:
-                times[n] = times.get(n, 0) + 1
-                inside[n] = max(inside.get(n, 0), times[n])
-    return inside
-
-
-def _references(value: Any) -> Iterator[int]:
-    """The numbers of the objects that a value refers to, as often as it does."""
-    if isinstance(value, dict):
-        number = value.get("object")
-        if type(number) is int and number >= 0 and len(value) == 1:
-            yield number
-        else:
-            for item in value.values():
-                yield from _references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references(item)
+def _instead(value: Any) -> str:
+    """What to keep in the place of a value of a common kind that a file does not hold."""
+    if isinstance(value, type):
+        return ""
+    if hasattr(type(value), "__members__"):  # an Enum
+        return "so keep its value, an int or a string"
+    if hasattr(value, "__fspath__"):
+        return "so keep a string, str(path)"
+    if isinstance(value, np.ndarray):
+        return "so keep np.asarray of it"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "so keep a string, or an array of np.uint8"
+    if isinstance(value, dict | int | float | str):
+        return f"so keep a {next(base for base in (dict, int, float, str) if isinstance(value, base)).__name__} itself"
+    if hasattr(type(value), "__iter__") and hasattr(type(value), "__len__") and not isinstance(value, Layer):
+        return "so keep a list of its items, or a tuple"
+    return ""
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 DAMAGED = "the file is damaged, so nothing was loaded: take another copy of it"
+FITS = "to fit into memory"
+SMALLER = "take a machine with more memory, or a smaller file"
 
 
 class FileError(ValueError):
@@ -27,4 +31,15 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
         text = f"a {type(value).__name__} that is too long to print"
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+    return cut(text, 80)
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most about `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 20]}... ({len(text)} characters)"
+
+
+def listed(names: Collection[str]) -> str:
+    """Names from a file, few and short enough for a message."""
+    first = [cut(name, 80) for name, _ in zip(names, range(8), strict=False)]
+    return ", ".join(first) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"

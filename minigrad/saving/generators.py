@@ -75,14 +75,7 @@ def set_state(bits: Any, state: dict[str, Any]) -> None:
 
 def new_bit_generator(state: dict[str, Any]) -> Any:
     """A bit generator in a state in which there is no fault."""
-    classes = {
-        "PCG64": np.random.PCG64,
-        "PCG64DXSM": np.random.PCG64DXSM,
-        "MT19937": np.random.MT19937,
-        "Philox": np.random.Philox,
-        "SFC64": np.random.SFC64,
-    }
-    bits = classes[state["bit_generator"]](0)
+    bits = getattr(np.random, state["bit_generator"])(0)  # one of SCHEMES
     set_state(bits, state)
     return bits
 

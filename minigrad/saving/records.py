@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import kind
+from minigrad.saving.errors import shown
 
 DEEPEST = 64  # lists in lists; to be read within any stack of calls
 EXACT = 2**53  # the integers that every reader of JSON takes as they are
@@ -76,7 +77,8 @@ def untagged(value: Any, place: str = "record", depth: int = 0) -> Any:
     for key, item in value.items():
         if key.startswith("$") and not key.startswith("$$"):
             raise ValueError(f"an unknown tag {key[:40]!r} at {place}")
-        result[key.removeprefix("$")] = untagged(item, f"{place}[{key!r}]", depth + 1)
+        # Shortened, since a key as long as the file would be copied for every value below it.
+        result[key.removeprefix("$")] = untagged(item, f"{place}[{shown(key)}]", depth + 1)
     return result
 
 
@@ -104,7 +106,7 @@ def _encoded(who: str, value: Any, place: str, depth: int) -> Any:
             if type(key) is not str:
                 raise TypeError(f"{who} expects keys of a record to be strings, got {key!r} at {place}")
         return {
-            "$" * key.startswith("$") + key: _encoded(who, item, f"{place}[{key!r}]", depth + 1)
+            "$" * key.startswith("$") + key: _encoded(who, item, f"{place}[{shown(key)}]", depth + 1)
             for key, item in value.items()
         }
     fix = "put it among the arrays" if isinstance(value, np.ndarray) else "put into words or numbers what it says"

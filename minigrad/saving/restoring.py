@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.checks import all_finite, label
 from minigrad.layer import Layer
-from minigrad.saving.errors import FileError
+from minigrad.saving.errors import FileError, shown
 from minigrad.saving.generators import generator_fault, set_state
 from minigrad.saving.states import has_nan, require_all_apart, state_arrays, state_generators
 from minigrad.typing import Array
@@ -94,7 +94,7 @@ def _cast(array: Array, own: Array, is_parameter: bool) -> tuple[str, Array]:
 
 
 def _unfit(layer: Layer, path: str, faults: dict[str, str], given: Mapping[str, Any]) -> FileError:
-    lines = [f"{name!r} {fault}" if " " in fault else f"{name!r} is {fault}" for name, fault in faults.items()]
+    lines = [f"{shown(name)}{' ' if ' ' in fault else ' is '}{fault}" for name, fault in faults.items()]
     told = "; ".join(lines[:20]) + (f"; and {len(lines) - 20} more" if len(lines) > 20 else "")
     kinds = set(faults.values())
     if {"missing", "unexpected"} <= kinds:
@@ -103,4 +103,4 @@ def _unfit(layer: Layer, path: str, faults: dict[str, str], given: Mapping[str, 
         fix = "strict=False leaves out names that one side lacks"
     else:
         fix = "load it into a layer of the shapes and types that it was saved from"
-    return FileError(path, ", ".join(map(repr, list(faults)[:3])), f"to be what {label(layer)} has", told, fix)
+    return FileError(path, ", ".join(map(shown, list(faults)[:3])), f"to be what {label(layer)} has", told, fix)

@@ -13,6 +13,8 @@ from minigrad.layer import Layer
 from minigrad.saving.generators import generator_state
 from minigrad.typing import Array
 
+PUT_BACK = "put back parameters and state that were good"
+
 
 def state_arrays(layer: Layer) -> dict[str, Array]:
     """{name: array} of the parameters and then of the state: the arrays themselves, one of several places once."""
@@ -55,11 +57,12 @@ def snapshot(layer: Layer) -> tuple[dict[str, Array], dict[str, Any]]:
     parameters = layer.parameters()
     for name, array in arrays.items():
         if name in parameters:
-            require_finite(layer, array, name)
+            try:
+                require_finite(layer, array, name)
+            except ValueError as error:  # which advises what to do with data
+                raise ValueError(f"{error.args[0].removesuffix(': clean or impute them first')}: {PUT_BACK}") from None
         elif has_nan(array):
-            raise ValueError(
-                f"{label(layer)} has NaN in its state {name}: put back parameters and state that were good"
-            )
+            raise ValueError(f"{label(layer)} has NaN in its state {name}: {PUT_BACK}")
     return arrays, {name: generator_state(name, rng) for name, rng in state_generators(layer).items()}
 
 

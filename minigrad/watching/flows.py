@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,45 +11,10 @@ from minigrad.layer import Layer
 from minigrad.layers import BatchNorm1d, Conv1d
 from minigrad.losses import Loss
 from minigrad.typing import Array, Input
+from minigrad.watching.findings import FlowRow, GradientRow, findings
 from minigrad.watching.responses import Response, response
 from minigrad.watching.tables import as_html, as_text
 from minigrad.watching.watched import Event, watched
-
-MANY_DEAD, ENOUGH = 0.5, 8  # the share of units that is remarkable, of batches that have as many values for each unit
-MANY_SATURATED = 0.5  # of all entries
-FADED, GREW = 1e-4, 1e4  # the delta at the lowest trained layer, by that at the highest
-
-
-class FlowRow(NamedTuple):
-    """One layer, at one place.  Where something does not apply, None.
-
-    mean, std, largest (of |z|) and zeros (a share) are of the output; `dead` and `saturated` are those of `Response`.
-    `delta` is the norm sqrt(sum delta^2) of the delta at the output, and `ratio` what that of the input is to it: by
-    how much rule 2 of the layer lets it grow or fade on the way down.
-    """
-
-    place: str
-    layer: str
-    shape: Any
-    mean: float
-    std: float
-    largest: float
-    zeros: float
-    units: int | None
-    dead: int | None
-    saturated: float | None
-    delta: float | None
-    ratio: float | None
-
-
-class GradientRow(NamedTuple):
-    """One parameter: the root mean squares of its entries and of its gradient's, and the second by the first."""
-
-    name: str
-    shape: tuple[int, ...]
-    size: float
-    gradient: float
-    ratio: float | None
 
 
 class Flow(NamedTuple):
@@ -79,8 +45,9 @@ def flow(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Flow:
 
         dead         more than half of the units of a layer give 0, and do not respond, for any row
         saturated    more than half of the outputs of a layer hardly respond to its inputs
-        vanishing    the delta at the lowest trained layer is less than 1e-4 of that at the highest
-        exploding    it is more than 1e4 times as large
+        vanishing    what the lowest trained layer gives moves the cost, for a change by one standard deviation of it,
+                     less than 1e-4 times as much as what the highest gives: delta times std, which is in no unit
+        exploding    more than 1e4 times as much
         not finite   there are NaN or infinities: `find_nonfinite` says where they arise
 
     Of a layer whose output is not one number, there are no deltas.  After Glorot and Bengio, "Understanding the
@@ -110,7 +77,7 @@ def flow(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Flow:
         )
         arrays = copy.parameters()
         of_parameters = tuple(_gradient_row(name, arrays[name], gradient) for name, gradient in gradients.items())
-    return Flow(rows, of_parameters, tuple(_findings(leaves, rows, found, of_parameters)))
+    return Flow(rows, of_parameters, tuple(findings(leaves, rows, found, of_parameters)))
 
 
 def _leaves(events: list[Event]) -> list[Event]:
@@ -171,41 +138,4 @@ def _norm(delta: Any) -> float:
     if not largest or not np.isfinite(largest):
         return largest
     squares = ((np.abs(part) / largest).astype(np.float64) ** 2 for part in parts)
-    return largest * float(sum(square.sum() for square in squares)) ** 0.5
-
-
-def _findings(
-    leaves: list[Event], rows: tuple[FlowRow, ...], found: list[Response | None], parameters: tuple[GradientRow, ...]
-) -> list[str]:
-    """What stands out, in sentences."""
-    said = []
-    numbers = [row.largest for row in rows] + [row.delta for row in rows if row.delta is not None]
-    if not np.isfinite(numbers + [row.gradient for row in parameters]).all():
-        return ["There are NaN or infinities: find_nonfinite says where they arise."]
-    for row, of in zip(rows, found, strict=True):
-        if of is None or of.values < ENOUGH:
-            continue
-        if of.dead > MANY_DEAD * of.units:
-            said.append(
-                f"layer {row.place}, {row.layer}: {of.dead} of {of.units} units are 0 for every row and do not respond."
-            )
-        if of.saturated > MANY_SATURATED:
-            said.append(f"layer {row.place}, {row.layer}: saturated, {of.saturated:.0%} of its outputs hardly respond.")
-    trained = [
-        row
-        for event, row in zip(leaves, rows, strict=True)
-        if event.layer.parameter_names and not isinstance(event.layer, Loss) and row.delta is not None
-    ]
-    if len(trained) > 1 and trained[-1].delta:
-        lowest = trained[0]
-        ratio = (lowest.delta or 0.0) / trained[-1].delta
-        kind = "vanish" if ratio < FADED else "explode" if ratio > GREW else ""
-        if kind:
-            said.append(
-                f"Deltas {kind}: at layer {lowest.place}, {lowest.layer}, the delta is {ratio:.1g} of that at layer "
-                f"{trained[-1].place}, {trained[-1].layer}."
-            )
-    still = [row.name for row in parameters if row.gradient == 0]
-    if still:
-        said.append(f"The gradient is 0 for {', '.join(still)}: unused_parameters says why.")
-    return said
+    return largest * math.sqrt(sum(square.sum() for square in squares))

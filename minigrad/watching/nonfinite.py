@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.checks import all_finite, label
 from minigrad.layer import Layer
-from minigrad.losses import Loss
+from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, NLLLoss
 from minigrad.typing import Array, Input
 from minigrad.watching.watched import Event, watched
 
@@ -100,7 +100,9 @@ def _origin(events: list[Event], bad: list[Event]) -> str:
 
 def _advice(event: Event, number: Any) -> str:
     if event.rule == "forward" and isinstance(event.layer, Loss):
-        return "The loss overflows, or the model holds for impossible what was seen: a loss of logits stays finite"
+        if isinstance(event.layer, BCELoss | NLLLoss) and not isinstance(event.layer, CrossEntropyLoss):
+            return "The loss overflows, or the model holds for impossible what was seen: a loss of logits stays finite"
+        return "The loss overflows: scale the data and the target, or go back to parameters that were smaller"
     if event.rule == "forward" and np.isnan(number):
         return (
             "The function is undefined there, as 0 / 0, inf - inf and the root or logarithm of a negative number are: "

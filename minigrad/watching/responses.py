@@ -16,7 +16,8 @@ class Response(NamedTuple):
     """Of a layer that works entry by entry, over a batch.
 
     `units` on one axis, each with `values` numbers; `dead` are those whose output and derivative are 0 everywhere,
-    though something went in; `saturated` is the share of entries, other than 0, whose derivative is below 1e-3 in size.
+    though something went in; `saturated` is the share of entries, other than 0, that hardly respond: the derivative is
+    below 1e-3 in size, and so is the relative one, |z dz_next/dz| / |z_next|, which is in no unit.
     """
 
     units: int
@@ -42,8 +43,8 @@ def response(event: Event, axis: int) -> Response | None:
     others = tuple(i for i in range(z_next.ndim) if i != axis % z_next.ndim)
     silent = ((z_next == 0) & (slope == 0)).all(axis=others) & (z != 0).any(axis=others)
     size = np.abs(slope)
-    # A layer of one slope everywhere, however small, is a change of units.
-    hardly = (size < HARDLY) & (z_next != 0) if size.min() < size.max() else np.zeros(size.shape, bool)
+    # Of exp z for z = -9 the slope is small, since the output is.  One slope everywhere is a change of units.
+    hardly = (size < HARDLY) & (size * np.abs(z) < HARDLY * np.abs(z_next)) & (size.min() < size.max())
     return Response(z_next.shape[axis], z_next.size // z_next.shape[axis], int(silent.sum()), float(hardly.mean()))
 
 
