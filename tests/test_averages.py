@@ -239,3 +239,11 @@ def test_an_optimizer_and_an_average_work_on_one_vector():
         np.testing.assert_array_equal(theta, start - 0.5)
         for name, array in made[EMA].parameters().items():
             np.testing.assert_allclose(array, cost.parameters()[name] + 0.25)
+
+
+def test_an_array_replaced_while_the_averages_stand_is_noticed():
+    layer = Linear(2, 1, rng=0)
+    ema = EMA(layer)
+    ema.update()
+    with pytest.raises(RuntimeError, match="bias of Linear is no longer part of this vector"), ema.applied():
+        layer.bias = np.ones(1)

@@ -20,7 +20,7 @@ from minigrad.optim.one_cycle import OneCycleLR
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.plateau import ReduceLROnPlateau
 from minigrad.optim.rmsprop import RMSprop
-from minigrad.optim.schedules import ExponentialLR, StepLR
+from minigrad.optim.schedules import ExponentialLR, Schedule, StepLR
 from minigrad.optim.sgd import SGD
 
 RULES = [SGD, Adam, AdamW, RMSprop, Adagrad, Lion]
@@ -781,3 +781,37 @@ def test_a_vector_that_was_left_behind_is_noticed():
     SGD(Sequential(Linear(3, 3, rng=1), layer), 1.0)
     with pytest.raises(RuntimeError, match="no longer part of this vector: it was replaced"):
         sgd.step({"weight": np.ones((1, 3)), "bias": np.ones(1)})
+
+
+def test_a_schedule_that_goes_wrong_is_named_and_changes_nothing():
+    class Wrong(Schedule):
+        def rate(self, base, count):
+            return -base
+
+    layer = Linear(2, 1, rng=0)
+    before = layer.weight.copy()
+    gradients = {"weight": np.ones((1, 2)), "bias": np.ones(1)}
+    with pytest.raises(ValueError, match=r"SGD expects the learning rate of Wrong\(each='epoch'\) after 0 epochs"):
+        SGD(layer, 0.1, schedule=Wrong()).step(gradients)
+    explodes = SGD(layer, 0.1, schedule=ExponentialLR(10.0))
+    for _ in range(400):
+        explodes.end_epoch()
+    with pytest.raises(ValueError, match="after 400 epochs to be a finite number, but it overflows"):
+        explodes.step(gradients)
+    np.testing.assert_array_equal(layer.weight, before)
+
+
+def test_an_optimizer_is_not_copied_without_its_cost():
+    layer = Linear(2, 1, rng=0)
+    with pytest.raises(TypeError, match=r"Adam cannot be copied without its cost.*deepcopy\(\(cost, optimizer\)\)"):
+        copy.copy(Adam(layer))
+    with pytest.raises(TypeError, match=r"Adam expects patterns of names as groups, such as .*got int"):
+        Adam(layer, groups={3: {"weight_decay": 0.0}})
+
+
+@pytest.mark.parametrize("rule", [Adam, RMSprop])
+def test_a_zero_divided_by_zero_is_blamed_on_eps(rule):
+    optimizer = rule(Linear(2, 1, rng=0), eps=0.0)
+    with pytest.raises(FloatingPointError) as caught:
+        optimizer.step({"weight": np.array([[0.0, 1.0]]), "bias": np.ones(1)})
+    assert "With eps=0 an entry whose gradients are all 0 is 0 / 0" in caught.value.__notes__[0]

@@ -105,7 +105,12 @@ def hessian_vector_product(cost: Layer, vector: Array | Gradients, x: Input, *ar
             )
         flat = np.asarray(vector)
     require_finite(hessian_vector_product, flat, "vector")
-    product = curvature_at(cost, x, *arguments).product(flat.astype(float))
+    flat = flat.astype(float)
+    unit = 2.0 ** float(
+        np.frexp(np.abs(flat).max(initial=0.0))[1] - 1
+    )  # H v of a huge v has its place where that of products has none
+    with np.errstate(over="ignore"):
+        product = curvature_at(cost, x, *arguments).product(flat / unit) * unit
     return split(product, arrays) if isinstance(vector, Mapping) else product
 
 

@@ -7,47 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.checks import all_finite
 from minigrad.containers import Sequential
-from minigrad.kernels import affine, sigmoid, transposed_product
+from minigrad.derivatives.likelihoods import EXPONENTIAL, IDENTITY, LIKELIHOODS, Mean, flattened, scale_and_target
+from minigrad.kernels import affine, transposed_product
 from minigrad.layer import Layer
-from minigrad.layers import Linear, LogSoftmax
-from minigrad.losses import (
-    BCEWithLogitsLoss,
-    BernoulliNLLLoss,
-    CrossEntropyLoss,
-    L2Penalty,
-    MSELoss,
-    NLLLoss,
-    Penalized,
-)
-from minigrad.softmax_kernels import softmax
+from minigrad.layers import Linear
+from minigrad.losses import L2Penalty, Penalized
 from minigrad.typing import Array
 
 ROWS = 1024  # of the inputs that are scaled at a time
 NEGLIGIBLE = 0.05  # a row's weight, relative to the mean of all, without which a preconditioner does
 SINGLE = 1e-6  # added to the unit diagonal of blocks that are known to single precision
-
-
-class Mean(NamedTuple):
-    """The mean p(z) of the likelihood, of which the derivative of the loss is a linear function: s p(z) + constant."""
-
-    of: Callable[[Array], Array]
-    coupled: bool  # dp/dz is diag(p) - p p^T, else the diagonal `slope` of p
-    slope: Callable[[Array], Array]
-
-
-SOFTMAX = Mean(softmax, True, lambda p: p)
-SIGMOID = Mean(sigmoid, False, lambda p: p * (1 - p))
-IDENTITY = Mean(lambda z: z, False, np.ones_like)
-
-# What stands on the linear units, and the mean of it.
-LIKELIHOODS: dict[tuple[type, ...], Mean] = {
-    (LogSoftmax, NLLLoss): SOFTMAX,
-    (CrossEntropyLoss,): SOFTMAX,
-    (BernoulliNLLLoss,): SIGMOID,
-    (BCEWithLogitsLoss,): SIGMOID,
-    (MSELoss,): IDENTITY,
-}
+SHORT = 0.1  # a step along which no logit moves further leads to a minimum, see `LinearUnits.verdict`
+LOST = 1e-9  # p - t of which too few digits are left
+CERTAIN = 1e-18  # a row's curvature, relative to the largest, that is lost beside it
+STILL = 1e-10  # what a row's loss may rise along a direction, relative to the parts of its logits, by rounding
 
 
 class LinearUnits:
@@ -65,7 +40,7 @@ class LinearUnits:
 
     def __init__(self, units: Units, x: Array, centre: Array | None = None, spread: Array | None = None) -> None:
         weight, bias = units.linear.weight, units.linear.bias
-        self.x, self.has_bias, self.coupled = x, bias is not None, units.mean.coupled
+        self.units, self.x, self.has_bias, self.coupled = units, x, bias is not None, units.mean.coupled
         self.constant = units.mean is IDENTITY
         self.classes, self.features = weight.shape
         self.centre = np.zeros(self.features) if centre is None else centre
@@ -98,20 +73,33 @@ class LinearUnits:
         """The blocks of H that belong to one unit each: (K, D + 1, D + 1), the bias last, or (K, D, D) without one."""
         return self._blocks(self._own(), float)
 
-    def solve_blocks(self, damping: float = 0.0) -> Callable[[Array], Array]:
-        """v -> B^-1 v, for B near the blocks of H + damping: a preconditioner.
+    def solve_blocks(self, damping: float = 0.0, exact: bool = False) -> Callable[[Array], Array]:
+        """v -> B^-1 v, for B near the blocks of H + damping: a preconditioner, positive definite.
 
-        In single precision, and without the rows that hardly count: what it lacks costs a product or two.
+        In single precision, and without the rows that hardly count: what it lacks costs a product or two.  `exact`
+        is in double precision, of all rows: those that hardly count are what tells a minimum from its absence.
         """
-        own = self._own()
-        blocks = self._blocks(np.where(own >= NEGLIGIBLE * own.mean(axis=0), own, 0.0), np.float32) + damping * np.eye(
-            len(self.ridge)
-        )
+        own, unit = self._own(), np.eye(len(self.ridge))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if exact:
+                blocks = self._blocks(own, float)
+            else:
+                blocks = self._blocks(np.where(own >= NEGLIGIBLE * own.mean(axis=0), own, 0.0), np.float32)
+            blocks += damping * unit
+        if not all_finite(blocks):
+            # Squares of rows that are so far out have no place in single precision, or in double.
+            return (lambda vector: vector) if exact else self.solve_blocks(damping, exact=True)
         diagonals = np.diagonal(blocks, axis1=1, axis2=2)
-        scale = np.sqrt(np.where(diagonals > 0, diagonals, 1.0))
-        both = scale[:, :, np.newaxis] * scale[:, np.newaxis, :]
-        inverse = np.linalg.inv((blocks / both + SINGLE * np.eye(len(self.ridge))).astype(np.float32)) / both
-        return lambda vector: self._flat(np.matmul(inverse, self._by_unit(vector)[:, :, np.newaxis])[:, :, 0])
+        empty = ~(diagonals > 0)  # as of a constant column, of which the gradient has nothing but rounding
+        scale = np.sqrt(np.where(empty, diagonals.max(axis=1, keepdims=True, initial=1e-300), diagonals))
+        blocks /= scale[:, :, np.newaxis]
+        blocks /= scale[:, np.newaxis, :]
+        blocks += empty[:, :, np.newaxis] * unit
+        # By a root R, B^-1 = R R^T: whatever is rounded, that is not negative.
+        root = _inverse_root(blocks if exact else (blocks + SINGLE * unit).astype(np.float32))
+        root = root / scale[:, :, np.newaxis]
+        transposed = root.transpose(0, 2, 1)
+        return lambda vector: self._flat((root @ (transposed @ self._by_unit(vector)[:, :, np.newaxis]))[:, :, 0])
 
     def _own(self) -> Array:
         """w_nk, the weights of the blocks."""
@@ -163,15 +151,48 @@ class LinearUnits:
             direction[:] = self._flat(unit)
         return directions
 
-    def furthest(self, step: Array) -> float:
-        """The largest change of a logit, beside those of other classes, along a step; 0 where H is the same everywhere.
+    def verdict(self, step: Array) -> str | None:
+        """What Newton's step p says: "gradient", there is a minimum near; "no_minimum", there is none; None, not yet.
 
-        Along a direction in which no logit moves by as much as 1, H cannot fall so fast that a gradient that Newton's
-        step would make 0 never gets there: Bach, Electronic Journal of Statistics 4 (2010) 384-414, lemma 1.
+        There is none if and only if along some v, of no penalised parameter, the loss of no row rises: if p is such
+        a v, that is proof.  And if there is such a v, of logits U with largest |U_n| = 1, then p, of logits P, has
+        max |P_n| >= 1, so that a shorter p is proof of the contrary: for the sigmoid, with e_n = s_n |p_n - t_n|,
+
+            sum_n e_n |U_n|  =  -g.v  =  p^T H v  =  sum_n s_n p'_n P_n U_n  <=  max |P_n| sum_n e_n |U_n|
         """
         if self.constant:
-            return 0.0
-        change = self._units(self._by_unit(step))
+            return "gradient"
+        own = self._own().max(axis=1)
+        bent = own > CERTAIN * own.max(initial=0.0)  # the others have no part in either sum
+        furthest = self._size(self._units(self._by_unit(step))[bent])
+        if furthest > SHORT and self._falls_for_ever(step):
+            return "no_minimum"
+        return "gradient" if furthest <= SHORT else None
+
+    def lost(self) -> bool:
+        """Of some row p - t is all but rounding, so that its curvature and its slope tell nothing any more."""
+        counted = self.units.scale.any(axis=1)
+        left = np.abs(self.p - self.units.target)[counted].max(axis=1, initial=0.0)
+        return not self.constant and bool((left < LOST).any())
+
+    def _falls_for_ever(self, step: Array) -> bool:
+        """The loss of no row rises along the part of a step that is not penalised, however far."""
+        v = self._by_unit(step)
+        weight = v[:, : self.features] / self.spread
+        bias = v[:, -1] - weight @ self.centre if self.has_bias else np.zeros(self.classes)
+        of_weight, of_bias = self.units.ridge[0], self.units.ridge[-1]
+        counted = self.units.scale.any(axis=1)
+        change = affine(self.x[counted], weight * (of_weight == 0), bias * (of_bias == 0))
+        if self._size(change) <= SHORT:
+            return False
+        rise = self.units.mean.rise(change, self.units.target[counted]) * (self.units.scale[counted] > 0)
+        z = np.abs(self.x[counted] - self.centre) / self.spread
+        parts = (z @ np.abs(v[:, : self.features]).T + np.abs(v[:, self.features :]).sum(axis=1)).max(axis=1)
+        rounding = 1e-13 * np.abs(v).max() * (1 + z.max(axis=1))
+        return bool((rise.max(axis=1) <= STILL * parts + rounding).all())
+
+    def _size(self, change: Array) -> float:
+        """The largest change of a logit, beside those of other classes where they are coupled."""
         if self.coupled:
             return float((change.max(axis=1) - change.min(axis=1)).max(initial=0.0))
         return float(np.abs(change).max(initial=0.0))
@@ -210,6 +231,7 @@ class Units(NamedTuple):
     linear: Linear
     mean: Mean
     scale: Array  # s: of each row, (N, 1), or of each entry, (N, K)
+    target: Array  # t, (N, K)
     ridge: Array  # (D + 1,): the strengths of the penalties on the weights of a unit, and on its bias
 
     def at(self, x: Array, centre: Array | None = None, spread: Array | None = None) -> LinearUnits:
@@ -227,42 +249,41 @@ def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
     """The regression that `cost` is on these data; None where it is none.  Only exact types count, as for fusions."""
     from fnmatch import fnmatchcase  # on use: importing minigrad loads little beyond NumPy
 
-    penalties: list[Any] = []
+    penalties: list[tuple[Any, dict[int, str]]] = []
     stack = cost
     while type(stack) is Penalized:
-        penalties += stack.penalties
+        names = {id(array): name for name, array in stack.parameters().items()}
+        penalties += [(penalty, names) for penalty in stack.penalties]
         stack = stack.cost
-    if type(stack) is not Sequential or len(stack) < 2 or type(stack[0]) is not Linear:
-        return None
-    linear, head = stack[0], stack[1:]
+    linear, *head = flattened(stack)
     mean = LIKELIHOODS.get(tuple(map(type, head)))
-    if mean is None or any(type(penalty) is not L2Penalty for penalty in penalties):
+    if type(linear) is not Linear or mean is None or any(type(penalty) is not L2Penalty for penalty, _ in penalties):
+        return None
+    if mean is EXPONENTIAL and not head[0].log_input:
         return None
     if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind != "f":
         return None
     ridge = np.zeros(linear.weight.shape[1] + 1)
-    for penalty in penalties:
-        ridge[:-1] += penalty.strength * fnmatchcase("0.weight", penalty.pattern)
-        ridge[-1] += penalty.strength * fnmatchcase("0.bias", penalty.pattern)
-    return Units(linear, mean, _scale(head, mean, (len(x), len(linear.weight)), arguments), ridge)
-
-
-def _scale(head: Sequential, mean: Mean, shape: tuple[int, int], arguments: tuple[Any, ...]) -> Array:
-    """s: the derivative of the loss is s p(z) + constant, so that its values at two z tell s apart."""
-    low, high = np.zeros(shape), np.zeros(shape)
-    if mean.coupled:
-        high[:, 0] = np.log(shape[1])  # half of all probability
-        if shape[1] == 1:
-            return np.zeros((shape[0], 1))
-    else:
-        high[:] = 1.0
-    of_low, of_high = (head.backward(1.0, head.forward(z, *arguments)[1]) for z in (low, high))
-    scale = (of_high - of_low)[:, :1] if mean.coupled else of_high - of_low
-    rise = (mean.of(high) - mean.of(low))[:, : scale.shape[1]]
-    return np.maximum(scale / rise, 0.0)
+    for penalty, names in penalties:
+        ridge[:-1] += penalty.strength * fnmatchcase(names[id(linear.weight)], penalty.pattern)
+        if linear.bias is not None:
+            ridge[-1] += penalty.strength * fnmatchcase(names[id(linear.bias)], penalty.pattern)
+    scale, target = scale_and_target(Sequential(*head), mean, (len(x), len(linear.weight)), arguments)
+    return Units(linear, mean, scale, target, ridge)
 
 
 def _weighted_square(design: Array, weights: Array) -> Array:
     """design^T diag(weights) design, weights of 0 or more: A^T A, which takes half the time of other products."""
     a = design * np.sqrt(weights).astype(design.dtype)[:, np.newaxis]
     return a.T @ a
+
+
+def _inverse_root(matrices: Array) -> Array:
+    """R with R R^T the inverse of each symmetric matrix, and 0 on the directions in which it is 0 to rounding."""
+    try:
+        return np.linalg.inv(np.linalg.cholesky(matrices)).transpose(0, 2, 1)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(matrices)
+        least = values.shape[1] * np.finfo(matrices.dtype).eps * np.abs(values).max(axis=1, keepdims=True)
+        counted = values > least
+        return np.asarray(vectors * (counted / np.sqrt(np.where(counted, values, 1.0)))[:, np.newaxis])

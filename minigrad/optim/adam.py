@@ -48,7 +48,7 @@ class Adam(Optimizer):
         return {"first": 0.0, "second": 0.0} | ({"largest": 0.0} if s.amsgrad else {})
 
     def move(self, theta: Array, g: Array, s: Any, slots: dict[str, Array], scratch: Array) -> None:
-        # The slots hold m / (1 - beta_1) and v / (1 - beta_2), and one factor makes up for it: two passes fewer.
+        # first = m / (1 - beta_1), second = v / (1 - beta_2), and one factor makes up for it: two passes fewer.
         m, v, t, work = slots["first"], slots["second"], self.steps + 1, scratch[0]
         (beta_1, beta_2), unit = s.betas, 1 - s.base["betas"][0]
         of_m, of_v = unit / (1 - beta_1**t), math.sqrt((1 - beta_2) / (1 - beta_2**t))

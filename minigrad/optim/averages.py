@@ -78,7 +78,7 @@ class Average:
         try:
             theta[...] = stood
             yield self.cost
-            if not np.array_equal(theta, stood):
+            if self.theta.vector is not theta or not np.array_equal(theta, stood):  # .vector: none was replaced
                 raise RuntimeError(
                     f"the parameters were changed while the averages of {self!r} stood in their place, and the change "
                     "was undone: train outside of `with`, or call copy_to() first"

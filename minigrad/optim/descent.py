@@ -12,7 +12,7 @@ import numpy as np
 from minigrad.checks import all_finite
 from minigrad.optim.line_search import saddle_step, slope_step, wolfe_step
 from minigrad.optim.minimum import Callback, Evaluation, Minimum, Point, largest
-from minigrad.optim.shrinking import Shrinking
+from minigrad.optim.shrinking import Proven, Shrinking
 from minigrad.typing import Array
 
 LONGEST = 1e3  # of a first trial, relative to |x|: the line search goes further where it pays
@@ -27,6 +27,11 @@ class Step(NamedTuple):
     curvature: float = 0.0  # below 0: the gradient says nothing, and along the direction the function falls either way
     flat: bool = False  # the Hessian is 0
     whole: bool = True  # Newton's step has no part that is lost in rounding
+
+
+def first_length(point: Point) -> float:
+    """Of a step along the gradient that has no curvature behind it: it moves x by its own size, or by 1."""
+    return max(1.0, largest(point.x)) / max(largest(point.gradient), 1e-300)
 
 
 class Method:
@@ -53,9 +58,7 @@ class Measures(NamedTuple):
 
     norm: Callable[[Array], float] = largest  # of the gradient, held to the tolerance
     reported: Callable[[Array], float] = largest  # of the gradient, as the result states it
-    furthest: Callable[[Array, Array], float] | None = (
-        None  # of a step p at x: below 1, the Hessian stays much as it is
-    )
+    verdict: Callable[[Array, Array], str | None] | None = None  # what Newton's step p proves of x, see `Proven`
 
 
 def descend(
@@ -80,7 +83,7 @@ class Descent:
         self.evaluate, self.method, self.tolerance, self.measures = evaluate, method, tolerance, measures
         self.point = evaluate.first(start)
         self.step = Step(np.zeros_like(start))
-        self.shrinking = Shrinking(measures.furthest)
+        self.shrinking = Shrinking() if measures.verdict is None else Proven(measures.verdict)
         self.iteration = 0
         self.least_value, self.least_size = self.point.value, self.size
         self.stalled = 0
@@ -132,8 +135,7 @@ class Descent:
 
     def _search(self) -> tuple[Point | None, bool]:
         if not (all_finite(self.step.direction) and self.step.direction.any()):
-            gradient = self.point.gradient
-            self.step = Step(-gradient, 1 / max(float(np.abs(gradient).max()), 1e-300))
+            self.step = Step(-self.point.gradient, first_length(self.point))
         size = self.shrinking.taken(self.step.direction)
         if self.step.curvature < 0:
             return saddle_step(self.evaluate, self.point, self.step.direction, self.step.curvature)
@@ -171,8 +173,14 @@ class Descent:
                 return "no_progress", self._search()[0]
         if self.shrinking.does_not(self.point.x, self.step.direction):
             return "no_minimum", None
-        if close:
+        if close and self.measures.verdict is None:
             return "gradient", None
+        if close:  # where there is a minimum, that is proven sooner
+            return "gradient" if self.shrinking.has_vanished(self.point.x, self.step.direction) else "no_minimum", None
+        if self.measures.verdict is not None:  # this step was solved for better than the others
+            found = self._beyond_digits(self._search()[0])
+            if found is not None:
+                return "", found
         no_digits = self.step.decrement**2 / 2 <= self.evaluate.rounding * abs(self.point.value)
         vanishes = self.step.whole and self.shrinking.has_vanished(self.point.x, self.step.direction)
         return "rounding" if no_digits and vanishes else "no_progress", None
@@ -180,12 +188,16 @@ class Descent:
     def _end(self, reason: str, falls: bool = False) -> Minimum:
         size = self.size
         still = f"largest gradient entry {size:.1e} {'<=' if size <= self.tolerance else '>'} {self.tolerance:.1e}"
+        if size <= self.tolerance and reason in ("max_iterations", "no_progress"):
+            still += ", but Newton's step has not vanished"
+        elif self.measures.reported(self.point.gradient) <= self.tolerance < size:
+            still += ", by variables in which the columns of the inputs are of unit spread"
         message = {
             "gradient": f"converged: {still}",
             "rounding": f"converged to rounding: {still}, and no step makes it smaller",
             "flat": f"stopped: {still}, but the Hessian is 0 as well",
-            "no_minimum": f"stopped: Newton's step does not shrink; {still}",
-            "max_iterations": f"stopped after {self.iteration} iterations: {still}",
+            "no_minimum": f"stopped: Newton's steps do not shrink, as there is no minimum; {still}",
+            "max_iterations": f"stopped after {self.iteration} iteration{'s' * (self.iteration != 1)}: {still}",
             "no_progress": f"stopped: no step lowers the value any more: {still}",
         }[reason]
         if falls:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigrad.optim.descent import Method, Step, descend
+from minigrad.optim.descent import Method, Step, descend, first_length
 from minigrad.optim.minimum import Callback, Evaluation, Function, Minimum, Point, require_limits, require_start
 from minigrad.typing import Array
 
@@ -44,7 +44,7 @@ class SteepestDescent(Method):
         if self.length is not None:
             return Step(-point.gradient, self.length)
         # The first direction has no curvature behind it: its length means nothing.
-        return Step(-point.gradient, 1 / max(float(np.abs(point.gradient).max()), 1e-300))
+        return Step(-point.gradient, first_length(point))
 
     def learn(self, origin: Point, found: Point, step: Step) -> None:
         s, y = found.x - origin.x, found.gradient - origin.gradient

@@ -6,10 +6,8 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from minigrad.checks import require_count
-from minigrad.optim.descent import Method, Step, descend
+from minigrad.optim.descent import Method, Step, descend, first_length
 from minigrad.optim.minimum import Callback, Evaluation, Function, Minimum, Point, require_limits, require_start
 from minigrad.typing import Array
 
@@ -59,7 +57,7 @@ class CurvaturePairs(Method):
             decrement = math.sqrt(max(0.0, -float(point.gradient @ direction)))
             return Step(direction, decrement=decrement)
         # The first direction has no curvature behind it: its length means nothing.
-        return Step(direction, 1 / max(float(np.abs(direction).max()), 1e-300))
+        return Step(direction, first_length(point))
 
     def learn(self, origin: Point, found: Point, step: Step) -> None:
         s, y = found.x - origin.x, found.gradient - origin.gradient

@@ -15,7 +15,8 @@ def wolfe_step(
 
         f(x + a d)  <=  f(x) + 1e-4 a g.d,        f'(x + a d).d  >=  0.9 g.d
 
-    Returns (that point, or the lowest tried that has the decrease, or None; whether the function was seen to rise).
+    Returns (that point, or the lowest tried that has the decrease, or None; whether the function is bounded along the
+    direction, as far as can be seen: False where it fell as far as there are numbers).
     Near a minimum, where the decrease drowns in the rounding of the value, the slope decides.
     Lewis and Overton, Mathematical Programming 141 (2013), algorithm 2.6.
     """
@@ -23,7 +24,9 @@ def wolfe_step(
     highest = origin.value + evaluate.rounding * abs(origin.value)
     low, high = 0.0, np.inf
     best = None
-    for _ in range(trials):
+    for i in range(2 * trials):
+        if i == trials and low == 0:
+            break  # it has but been shortened
         trial = evaluate(origin.x + step * direction)
         if not trial.value <= highest + 1e-4 * step * slope:
             high = step
@@ -31,12 +34,12 @@ def wolfe_step(
             low, best = step, trial
         else:
             return trial, True
-        step = (low + high) / 2 if high < np.inf else 2 * step
+        step = (low + high) / 2 if high < np.inf else (2 if i < trials else 1e9) * step
         if best is None and -step * slope < 1e-3 * evaluate.rounding * abs(origin.value):
             break  # no value could show a decrease so small
         if not step * np.abs(direction).max() < np.finfo(float).max:
-            break
-    return best, high < np.inf
+            return best, high < np.inf
+    return best, True
 
 
 def slope_step(

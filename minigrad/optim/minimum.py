@@ -26,10 +26,12 @@ ADVICE = {
         "It has no minimum, as far as can be seen: x goes off without end, and these numbers are where it was stopped. "
         "Add a penalty, such as L2Penalty, or more data; of a classifier, look for classes that can be separated."
     ),
-    "max_iterations": "Go on from x, with more iterations, or take a solver that knows the curvature: NewtonCG.",
+    "max_iterations": "Go on from where it stopped, with more iterations: start from x, or call solve again.",
     "no_progress": (
-        "Check that the gradient is the derivative of the value, as check_layer does; if it is, x is as good as the "
-        "rounding of the value allows: bring the inputs to unit size, or ask for a larger tolerance."
+        "Either x is as good as the rounding of the value allows: bring the inputs to unit size, or ask for a larger "
+        "tolerance. Or it stands at a corner, as of ReLU, MaxPool and L1Penalty, where no gradient vanishes: smooth "
+        "layers, such as Softplus and L2Penalty, have none. Check that the gradient is the derivative, as "
+        "check_layer does, where it is neither."
     ),
     "flat": (
         "Gradient and curvature are both 0, so that nothing tells a minimum from a plain: start from somewhere else, "
@@ -37,13 +39,20 @@ ADVICE = {
     ),
 }
 
+UNSEEN = (
+    "No curvature was looked at, and without it a small gradient is no proof of a minimum: where there is none, as of "
+    "classes that can be separated, gradients vanish too. Newton and NewtonCG look."
+)
+FASTER = " A solver that knows the curvature takes fewer: NewtonCG."
+
 
 class Minimum(NamedTuple):
     """Where a minimisation ended, and why; `print(minimum)` says whether it converged, and what to do.
 
     `newton_decrement` is sqrt(g^T H^-1 g), for the gradient g and Hessian H at x, on the directions in which H is not
-    0: the value lies about half its square above the minimum.  Solvers that know H, or products with it, compute it;
-    L-BFGS has an estimate from its last steps, and `decrement_is_exact` is then False.  NaN where nothing is known.
+    0 to rounding: the value lies about half its square above the minimum.  Solvers that know H, or products with it,
+    compute it; L-BFGS has an estimate from its last steps, and `decrement_is_exact` is then False.  NaN: nothing is
+    known.
 
     `reason` is one of
 
@@ -69,15 +78,21 @@ class Minimum(NamedTuple):
     hessians: int
 
     def __str__(self) -> str:
-        work = [f"{self.iterations} iterations", f"{self.evaluations} evaluations"]
-        work += [f"{self.products} Hessian products"] * bool(self.products)
-        work += [f"{self.hessians} Hessians"] * bool(self.hessians)
+        work = [_counted(self.iterations, "iteration"), _counted(self.evaluations, "evaluation")]
+        work += [_counted(self.products, "Hessian product")] * bool(self.products)
+        work += [_counted(self.hessians, "Hessian")] * bool(self.hessians)
         text = f"{self.message[0].upper()}{self.message[1:]}. It took {', '.join(work)}. "
         if math.isfinite(self.newton_decrement) and self.reason not in ("no_minimum", "flat"):
             above = f"{self.newton_decrement**2 / 2:.1e} above the minimum"
             source = "the Newton decrement" if self.decrement_is_exact else "an estimate of the Newton decrement"
             text += f"By {source} the value, {self.value:.10g}, lies about {above}. "
-        return text + ADVICE[self.reason]
+        if self.reason == "gradient" and not self.decrement_is_exact:
+            return text + UNSEEN
+        return text + ADVICE[self.reason] + FASTER * (self.reason == "max_iterations" and not self.decrement_is_exact)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 class Point(NamedTuple):

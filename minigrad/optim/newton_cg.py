@@ -17,6 +17,7 @@ Operator: TypeAlias = Callable[[Array], Array]
 
 LOOSE = 0.3  # how small, relative to the gradient, what Newton's equations leave has to be at first
 SURE = 1e-3  # the same, of the step that tells a minimum from its absence: along weak curvatures it is found last
+PROOF = 1e-9  # the same, where the step is to be proof and an exact preconditioner makes it cheap
 NEGLIGIBLE = 1e-14  # a curvature, relative to the largest that was met
 PROBES = 30  # products that look for negative curvature where the gradient has vanished
 
@@ -61,9 +62,11 @@ class ConjugateGradients(Method):
         product: Callable[[Array], Operator],
         preconditioner: Callable[[Array, float], Operator] | None = None,
         convex: bool = False,
+        exact: Callable[[Array, float], Operator] | None = None,
     ) -> None:
         super().__init__()
         self.product, self.preconditioner, self.convex = product, preconditioner, convex
+        self.exact = exact or preconditioner  # that of the steps that tell a minimum from its absence
         self.last: float | None = None  # the size of the gradient one step ago
         self.forcing = LOOSE
         self.damping = Damping()
@@ -74,15 +77,15 @@ class ConjugateGradients(Method):
     def step(self, point: Point, close: bool, enough: Callable[[Array], bool]) -> Step:
         damping = 0.0 if close else self.damping(point.gradient)
         product = self._counted(self.product(point.x), damping)
-        precondition = _same if self.preconditioner is None else self.preconditioner(point.x, damping)
+        preconditioner = self.exact if close else self.preconditioner
+        precondition = _same if preconditioner is None else preconditioner(point.x, damping)
         if close and not self.convex:
             saddle, flat = self._negative_curvature(product, point.x.size)
             if saddle is not None or flat:
                 return saddle or Step(np.zeros_like(point.x), flat=True)
         unit = float(np.abs(point.gradient).max())
         if unit == 0:
-            probe = product(np.random.default_rng(0).normal(size=point.x.size))
-            return Step(np.zeros_like(point.x), decrement=0.0, flat=not probe.any())
+            return Step(np.zeros_like(point.x), decrement=0.0, flat=_is_zero(product, point.x.size))
         return self._solved(product, precondition, point.gradient / unit, unit, close, enough)
 
     def _solved(
@@ -98,19 +101,24 @@ class ConjugateGradients(Method):
         x = np.zeros_like(gradient)
         r = -gradient  # what is left of the equations
         z = precondition(r)
-        d = z
-        rz = first = float(r @ z)
-        largest = 0.0
+        rz = float(r @ z)
+        if not 0 < rz < math.inf:  # not positive definite, at least to rounding
+            precondition, z, rz = _same, r, float(r @ r)
+        d, size, first = z, rz, rz  # size: of d, in the norm in which the preconditioner is the unit matrix
+        largest = 1.0 if close and self.exact is not self.preconditioner else 0.0  # by an exact M, all are of order 1
         whole = True
         goal = first * self._forcing(unit * math.sqrt(first), close) ** 2
         for i in range(max(200, 10 * x.size)):
             hd = product(d)
-            bend, curvature = float(d @ hd), float(d @ hd) / float(d @ d)
+            bend = float(d @ hd)
+            curvature = bend / size
             if not curvature > NEGLIGIBLE * largest:
+                if i == 0 and largest > 0:
+                    return Step(x, decrement=0.0, whole=False)  # it has no curvature: it is what rounding left
                 if i == 0:
                     # Down, as far as the curvature reaches; or where there is none, as far as the line search goes.
                     x, length = d, abs(rz / bend) if bend else 1 / float(np.abs(d * unit).max())
-                    return Step(x * unit, length, flat=close and not hd.any())
+                    return Step(x * unit, length, flat=close and not hd.any() and _is_zero(product, x.size))
                 if curvature < -NEGLIGIBLE * largest:
                     x = x + abs(rz / bend) * d  # down as well, and as far as its curvature reaches
                 whole = False
@@ -121,16 +129,20 @@ class ConjugateGradients(Method):
             r = r - a * hd
             z = precondition(r)
             rz, before = float(r @ z), rz
-            if rz <= goal or (not close and enough(r * (4 * unit))):
+            if abs(rz) <= goal or (not close and enough(r * (4 * unit))):
                 break
+            if not 0 < rz < math.inf:
+                precondition, z, rz, before = _same, r, float(r @ r), math.inf
+                goal, largest = goal / first * float(gradient @ gradient), 0.0
             d = z + (rz / before) * d
+            size = rz + (rz / before) ** 2 * size
         return Step(x * unit, decrement=unit * math.sqrt(max(0.0, -float(gradient @ x))), whole=whole)
 
     def _forcing(self, size: float, close: bool) -> float:
         """How small what is left must be, relative to the gradient: the square of how fast gradients fall."""
         last, self.last = self.last, size
         if close:
-            return SURE if self.preconditioner is None else LOOSE / 3
+            return SURE if self.exact is self.preconditioner else PROOF
         if last is None or last == 0:
             return self.forcing
         if size > 0.7 * last:
@@ -166,6 +178,11 @@ class ConjugateGradients(Method):
                 break
             d = r + float(r @ r) / rr * d
         return None, False
+
+
+def _is_zero(product: Operator, size: int) -> bool:
+    """H is 0, as far as a random direction can tell."""
+    return not product(np.random.default_rng(0).normal(size=size)).any()
 
 
 def _same(v: Array) -> Array:

@@ -13,7 +13,7 @@ from minigrad.layer import Layer
 from minigrad.optim.bounds import all_or_nothing, cannot_overflow, find_largest, gradient_norm
 from minigrad.optim.groups import BLOCK, Group, stretches
 from minigrad.optim.records import as_written, require_made_alike
-from minigrad.optim.schedules import Schedule, require_counted
+from minigrad.optim.schedules import Schedule, checked_course, require_counted
 from minigrad.optim.settings import Settings, checked_groups, checked_settings
 from minigrad.parameters import FlatParameters
 from minigrad.typing import Array, Gradients
@@ -35,8 +35,8 @@ class Optimizer:
 
     `step` changes all parameters or, where a gradient is missing, misshapen or not finite, or would make a number
     overflow, none (ValueError, TypeError, FloatingPointError).  `gradient_norm` is that of the last step, before
-    clipping; `never_moved` names the parameters whose gradient was 0 at every step so far.  `learning_rate` may be set;
-    the other settings are those that it was made with.
+    clipping; `never_moved` names the parameters whose gradient was 0 at every step so far.  `learning_rate` may be set,
+    later to 0 too, as in groups, where nothing is to move; the other settings are those that it was made with.
 
     A subclass writes `move`, what it keeps in `start`, and `check` of its settings.
     """
@@ -138,6 +138,10 @@ class Optimizer:
             try:
                 with all_or_nothing(self, self._named, self.vectors):
                     self._move_all(gradients, factor)
+            except FloatingPointError as error:
+                if any(group.settings.base.get("eps") == 0 for group in self._groups):
+                    error.add_note("With eps=0 an entry whose gradients are all 0 is 0 / 0: pass eps=1e-8")
+                raise
             finally:
                 find_largest(self._groups, self.vectors)
         if self.never_moved:
@@ -213,8 +217,9 @@ class Optimizer:
         if self.schedule is not None:
             count = self.schedule.count(self.steps, self._progress)
             if count != self._followed:
-                for group in self._groups:
-                    vars(group.settings).update({**group.base, **self.schedule.settings(group.base, count)})
+                changed = [checked_course(type(self), self.schedule, group.base, count) for group in self._groups]
+                for group, settings in zip(self._groups, changed, strict=True):
+                    vars(group.settings).update(settings)
                 self._followed = count
 
     def _started(self) -> dict[str, Array]:
@@ -274,6 +279,10 @@ class Optimizer:
             fix = "set learning_rate" if name == "lr" else "make another, and restore the state"
             raise AttributeError(f"{type(self).__name__}.{name} cannot be set, it would change nothing: {fix}")
         object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Any:
+        fix = "copy.deepcopy((cost, optimizer)) copies both, and state() keeps what it has learnt"
+        raise TypeError(f"{type(self).__name__} cannot be copied without its cost, as both would train one: {fix}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_named", "_stretches")}

@@ -23,8 +23,8 @@ class Problem:
     def __init__(self, cost: Layer, x: Any, arguments: tuple[Any, ...], chunk_size: int | None) -> None:
         self.cost, self.x, self.arguments, self.chunk_size = cost, x, arguments, chunk_size
         self.theta = FlatParameters(cost)
-        self.columns = Columns(cost, x)
         self.units = units_of(cost, x, *arguments)
+        self.columns = Columns(cost, x, None if self.units is None else np.asarray(self.units.scale.any(axis=1)))
         self.start = self.theta.vector.copy()
         self.best = (np.inf, self.start)
         self._met: tuple[Array, LinearUnits] | None = None
@@ -56,30 +56,35 @@ class Problem:
     def product(self, u: Array) -> Operator:
         """v -> H v at u."""
         if self.units is not None:
-            return self._units_at(u).product
+            units, columns = self._units_at(u), self.columns
+            return lambda v: columns.quiet(units.product(v))
         self.write(u)
-        curvature = Curvature(self.cost, self.x, self.arguments)
-        columns = self.columns
+        curvature, columns = Curvature(self.cost, self.x, self.arguments), self.columns
         return lambda v: columns.gradient(curvature.product(columns.to_parameters(v)))
 
-    def preconditioner(self, u: Array, damping: float) -> Operator:
+    def preconditioner(self, u: Array, damping: float, exact: bool = False) -> Operator:
         """v -> (B + damping)^-1 v at u, B the blocks of H that belong to one unit each."""
-        return self._units_at(u).solve_blocks(damping)
+        return self._units_at(u).solve_blocks(damping, exact)
 
     def hessian(self, u: Array) -> Array:
         """H at u, for a softmax with what makes it regular: no gradient has a part in its null space."""
         if self.units is not None:
             units = self._units_at(u)
             h, null = units.matrix(), units.null_space()
-            return h + (null * (np.diagonal(h) @ null**2)) @ null.T
+            empty = np.diagonal(h) == 0  # as of a constant column, of which the gradient has nothing but rounding
+            return h + (null * (np.diagonal(h) @ null**2)) @ null.T + np.diag(empty * np.diagonal(h).max())
         self.write(u)
         h = Curvature(self.cost, self.x, self.arguments).matrix()
         half = np.array([self.columns.gradient(row) for row in h])
         return np.array([self.columns.gradient(row) for row in half.T])
 
-    def furthest(self, u: Array, step: Array) -> float:
-        """How far a step goes, see `LinearUnits.furthest`."""
-        return self._units_at(u).furthest(step)
+    def verdict(self, u: Array, step: Array) -> str | None:
+        """What Newton's step says of u, see `LinearUnits.verdict`."""
+        return self._units_at(u).verdict(step)
+
+    def lost(self, u: Array) -> bool:
+        """u is so far out that some rows have lost their digits, see `LinearUnits.lost`."""
+        return self._units_at(u).lost()
 
     def _units_at(self, u: Array) -> LinearUnits:
         """The Hessian of linear units, once for each point."""

@@ -199,6 +199,19 @@ class SequentialLR(Schedule):
         return self.schedules[i], count - self.milestones[i - 1] if i else count
 
 
+def checked_course(who: Any, schedule: Schedule, base: dict[str, Any], count: int) -> dict[str, Any]:
+    """`base` as the schedule has it after `count` steps or epochs (ValueError, TypeError where it goes wrong)."""
+    where = f"the learning rate of {schedule!r} after {count} {schedule.each}{'s' * (count != 1)}"
+    try:
+        changed = schedule.settings(base, count)
+    except OverflowError:
+        raise ValueError(
+            f"{label(who)} expects {where} to be a finite number, but it overflows; no parameter was changed"
+        ) from None
+    require_number(who, where, changed["learning_rate"], least=0.0)
+    return {**base, **changed}
+
+
 def require_counted(who: object, name: str, value: Any) -> int:
     """`value` as a number of things that were counted, 0 or more (ValueError)."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:

@@ -60,6 +60,8 @@ def checked_groups(
     of_patterns: dict[str, Settings] = {}
     of_names: dict[str, Settings] = {name: {} for name in names}
     for pattern, own in groups.items():
+        if not isinstance(pattern, str):
+            raise TypeError(f"{label(who)} expects patterns of names as groups, such as '*.bias', got {kind(pattern)}")
         unknown = sorted(own.keys() - settings.keys())
         if unknown:
             raise ValueError(

@@ -11,6 +11,7 @@ from minigrad.typing import Array
 SHRUNK = 0.1  # a Newton step that shrinks like this, or to SMALL |x|, is on its way to nothing
 SMALL = 1e-7
 VANISHED = 1e-3  # relative to the longest of all steps
+LONG = 40  # the same, where there may be proof: a row that dwarfs all others takes so many to become certain
 PATIENCE = 16  # Newton steps beyond a small gradient, each of which makes e^-x smaller by e
 
 
@@ -18,12 +19,11 @@ class Shrinking:
     """The sizes of the steps proposed, and what they say.
 
     Newton's steps on e^-x are all 1, and those on 1/x grow, while the gradients vanish.  So a small gradient is no sign
-    of a minimum, but a step is that is short beside the distance on which the Hessian changes.  `furthest(x, p)`
-    measures it so, where there is such a measure; else the steps before have to tell.
+    of a minimum, but a step is that is short beside the distance on which the Hessian changes.  The steps before
+    have to tell.
     """
 
-    def __init__(self, furthest: Callable[[Array, Array], float] | None = None) -> None:
-        self.furthest = furthest
+    def __init__(self) -> None:
         self.sizes: list[float] = []
         self.since: int | None = None  # so many steps were taken when the gradient came within tolerance
 
@@ -36,18 +36,18 @@ class Shrinking:
         """The gradient is not within tolerance."""
         self.since = None
 
-    def close(self, x: Array, step: Array) -> str | None:
-        """What Newton's step says of x, where the gradient is within tolerance; None: take it and see."""
+    def waited(self) -> int:
+        """How many steps were taken since the gradient came within tolerance."""
         if self.since is None:
             self.since = len(self.sizes)
-        waited = len(self.sizes) - self.since
-        if self.furthest is not None:
-            if self.furthest(x, step) <= SHRUNK:
-                return "gradient"
-            return "no_minimum" if waited >= PATIENCE else None
+        return len(self.sizes) - self.since
+
+    def close(self, x: Array, step: Array) -> str | None:
+        """What Newton's step says of x, where the gradient is within tolerance; None: take it and see."""
+        waited = self.waited()
         size = float(np.linalg.norm(step))
         before, last = (np.inf, np.inf, *self.sizes)[-2:]
-        at_first = self.sizes[self.since] if waited else size
+        at_first = self.sizes[-waited] if waited else size
         if size <= SMALL * float(np.linalg.norm(x)) or size <= SHRUNK**3 * last < np.inf:
             return "gradient"
         if size <= SHRUNK * last and last <= 0.5 * before < np.inf:
@@ -60,12 +60,26 @@ class Shrinking:
 
     def does_not(self, x: Array, step: Array) -> bool:
         """Newton's steps have long been of one size."""
-        if len(self.sizes) < 5 or (self.furthest is not None and self.furthest(x, step) <= SHRUNK):
-            return False
-        return min(self.sizes[-1], float(np.linalg.norm(step))) >= 0.5 * self.sizes[-5]
+        return len(self.sizes) >= 5 and min(self.sizes[-1], float(np.linalg.norm(step))) >= 0.5 * self.sizes[-5]
 
     def has_vanished(self, x: Array, step: Array) -> bool:
         """Newton's step is nothing beside those before."""
-        if self.furthest is not None:
-            return self.furthest(x, step) <= SHRUNK
         return float(np.linalg.norm(step)) <= VANISHED * max(self.sizes)
+
+
+class Proven(Shrinking):
+    """The same, of a function of which one step may be proof: `verdict(x, p)` says "gradient", "no_minimum" or None."""
+
+    def __init__(self, verdict: Callable[[Array, Array], str | None]) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+    def close(self, x: Array, step: Array) -> str | None:
+        waited = self.waited()
+        return self.verdict(x, step) or ("no_minimum" if waited >= LONG else None)
+
+    def does_not(self, x: Array, step: Array) -> bool:
+        return self.verdict(x, step) == "no_minimum"
+
+    def has_vanished(self, x: Array, step: Array) -> bool:
+        return self.verdict(x, step) == "gradient"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigrad.checks import require_count, require_layer
+from minigrad.containers import Container
 from minigrad.derivatives.curvature import require_deterministic
 from minigrad.layer import Layer
+from minigrad.losses import L1Penalty, Penalized
 from minigrad.optim.descent import Measures, Method, descend
 from minigrad.optim.gradient_descent import SteepestDescent
 from minigrad.optim.lbfgs import CurvaturePairs
@@ -17,6 +20,9 @@ from minigrad.optim.newton import WholeHessian
 from minigrad.optim.newton_cg import ConjugateGradients
 from minigrad.optim.problem import Problem
 from minigrad.typing import Array
+
+SMALL = 256  # parameters of which a Hessian costs little
+TO_CERTIFY = ("gradient", "rounding", "no_progress", "flat")  # of these ends a regression's Newton step knows more
 
 
 class Solver:
@@ -30,11 +36,13 @@ class Solver:
 
     The cost is that of all rows at once; with `chunk_size`, its value and gradient are computed so many rows at a time.
     When it ends, the cost holds the parameters found; where it is interrupted, or a callback raises, the best met.
-    ValueError for a cost that draws at random, as by Dropout: there is no line along which it falls.  The running
+    ValueError for a cost that draws at random, as by Dropout: there is no line along which it falls; and for one with
+    an L1Penalty, whose minima lie at corners, where no gradient vanishes.  The running
     statistics of batch normalisation move with every evaluation, as in training.
     """
 
     default_iterations = 1000
+    own_settings: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -43,9 +51,14 @@ class Solver:
         tolerance: float = 1e-6,
         max_iterations: int | None = None,
         chunk_size: int | None = None,
+        **unknown: Any,
     ) -> None:
         who = type(self)
+        if unknown:
+            known = ["tolerance", "max_iterations", *who.own_settings, "chunk_size"]
+            raise TypeError(f"{who.__name__} takes no {', '.join(unknown)}: it has {', '.join(known)}")
         require_layer(who, cost)
+        _require_smooth(who, cost)
         self.cost = cost
         self.max_iterations = who.default_iterations if max_iterations is None else max_iterations
         require_limits(who, tolerance, self.max_iterations)
@@ -64,30 +77,60 @@ class Solver:
         method = self.method(problem)
         try:
             start = _start(evaluate, problem)
-            minimum = self._descend(evaluate, start, method, problem, callback)
-            if minimum.reason == "gradient" and not method.sees_curvature and problem.units is not None:
-                minimum = self._certified(minimum, evaluate, problem)
+            minimum = self._descend(evaluate, start, method, problem, self.max_iterations, callback)
+            if problem.units is not None and minimum.reason in TO_CERTIFY:
+                minimum = self._certified(minimum, evaluate, problem, isinstance(method, ConjugateGradients), callback)
         except BaseException:
             problem.theta.vector[:] = problem.best[1]
             raise
         problem.write(minimum.x)
-        if minimum.x is start and evaluate.count == 1:
+        if minimum.x is start and np.array_equal(start, problem.columns.from_parameters(problem.start.astype(float))):
             problem.theta.vector[:] = problem.start  # and not what rounding makes of it there and back
         return minimum._replace(x=problem.theta.vector.copy())
 
     def _descend(
-        self, evaluate: Evaluation, start: Array, method: Method, problem: Problem, callback: Callback | None
+        self,
+        evaluate: Evaluation,
+        start: Array,
+        method: Method,
+        problem: Problem,
+        max_iterations: int,
+        callback: Callback | None,
     ) -> Minimum:
         columns = problem.columns
-        furthest = None if problem.units is None else problem.furthest
-        measures = Measures(columns.norm, columns.parameter_norm, furthest)
-        return descend(evaluate, start, method, self.tolerance, self.max_iterations, callback, measures)
+        verdict = None if problem.units is None else problem.verdict
+        measures = Measures(columns.norm, columns.parameter_norm, verdict)
+        return descend(evaluate, start, method, self.tolerance, max_iterations, callback, measures)
 
-    def _certified(self, minimum: Minimum, evaluate: Evaluation, problem: Problem) -> Minimum:
-        """`minimum`, whose gradient is small, if Newton's step agrees; else where Newton's steps lead from there."""
-        method = ConjugateGradients(problem.product, problem.preconditioner, convex=True)
-        further = self._descend(evaluate, minimum.x, method, problem, None)
-        return further._replace(iterations=minimum.iterations + further.iterations)
+    def _certified(
+        self, minimum: Minimum, evaluate: Evaluation, problem: Problem, by_products: bool, callback: Callback | None
+    ) -> Minimum:
+        """`minimum`, if Newton's step, which conjugate gradients find, agrees; else where they lead from there.
+
+        So far out that rows have lost their digits, it is Newton's way from 0 that tells whether there is a minimum.
+        """
+        small, done = problem.start.size <= SMALL, minimum.iterations
+
+        def further(iteration: int, value: float, gradient_norm: float) -> None:
+            if callback is not None and iteration:
+                callback(done + iteration, value, gradient_norm)
+
+        if not by_products and not (small and problem.lost(minimum.x)):
+            method, left = _for_regressions(problem), self.max_iterations - done
+            found = self._descend(evaluate, minimum.x, method, problem, left, further)
+            products = minimum.products + found.products
+            minimum = found._replace(iterations=done + found.iterations, products=products, hessians=minimum.hessians)
+        if not small or minimum.reason not in TO_CERTIFY or not problem.lost(minimum.x):
+            return minimum
+        measures = Measures(problem.columns.norm, problem.columns.parameter_norm, problem.verdict)
+        newton, origin = WholeHessian(problem.hessian), np.zeros_like(minimum.x)
+        anew = descend(evaluate, origin, newton, self.tolerance, Newton.default_iterations, None, measures)
+        hessians = minimum.hessians + anew.hessians
+        if anew.reason == "no_minimum":
+            minimum = minimum._replace(reason=anew.reason, message=anew.message, converged=False)
+        elif anew.converged and not minimum.converged:
+            minimum = anew._replace(iterations=minimum.iterations, products=minimum.products)
+        return minimum._replace(evaluations=anew.evaluations, hessians=hessians)
 
     def method(self, problem: Problem) -> Method:
         """How directions are chosen."""
@@ -109,6 +152,8 @@ class GradientDescent(Solver):
 class LBFGS(Solver):
     """Limited-memory BFGS with the last `memory` steps: see `minimize_lbfgs`, and `Solver` for the rest."""
 
+    own_settings = ("memory",)
+
     def __init__(
         self,
         cost: Layer,
@@ -117,8 +162,9 @@ class LBFGS(Solver):
         max_iterations: int | None = None,
         memory: int = 20,
         chunk_size: int | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(cost, tolerance=tolerance, max_iterations=max_iterations, chunk_size=chunk_size)
+        super().__init__(cost, tolerance=tolerance, max_iterations=max_iterations, chunk_size=chunk_size, **unknown)
         self.memory = require_count(LBFGS, "memory", memory)
 
     def method(self, problem: Problem) -> Method:
@@ -157,14 +203,31 @@ class NewtonCG(Solver):
     default_iterations = 200
 
     def method(self, problem: Problem) -> Method:
-        regression = problem.units is not None
-        return ConjugateGradients(problem.product, problem.preconditioner if regression else None, convex=regression)
+        return ConjugateGradients(problem.product) if problem.units is None else _for_regressions(problem)
+
+
+def _require_smooth(who: Any, cost: Any) -> None:
+    """No L1Penalty is part of the cost (ValueError)."""
+    for penalty in cost.penalties if isinstance(cost, Penalized) else ():
+        if isinstance(penalty, L1Penalty) and penalty.strength:
+            raise ValueError(
+                f"{who.__name__} expects a cost that is smooth, got one with {penalty!r}, whose minima lie at corners, "
+                "where no gradient vanishes: take L2Penalty, or train it by an optimiser such as SGD or Adam"
+            )
+    for _, part in cost.children() if isinstance(cost, Container) else ():
+        _require_smooth(who, part)
+
+
+def _for_regressions(problem: Problem) -> ConjugateGradients:
+    exact = partial(problem.preconditioner, exact=True)
+    return ConjugateGradients(problem.product, problem.preconditioner, convex=True, exact=exact)
 
 
 def _start(evaluate: Evaluation, problem: Problem) -> Array:
     """Where the cost stands; of a regression 0, if that is lower: far out a cost of one minimum is nearly linear."""
-    start = problem.columns.from_parameters(problem.start.astype(float))
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = problem.columns.from_parameters(problem.start.astype(float))
     if problem.units is None:
         return start
-    first, origin = evaluate.first(start), evaluate(np.zeros_like(start))
+    first, origin = evaluate(start), evaluate(np.zeros_like(start))
     return origin.x if origin.value < first.value else start
