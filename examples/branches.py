@@ -24,8 +24,7 @@ from minigrad import (
     Sequential,
     Tanh,
     Transpose,
-    minibatches,
-    value_and_gradients,
+    fit,
 )
 
 
@@ -62,11 +61,8 @@ def head(branches: Branch, rng: np.random.Generator) -> Sequential:
 def train(model: Sequential, images: np.ndarray, labels: np.ndarray) -> float:
     """Descend by mini-batches on 1297 digits; the accuracy on the other 500."""
     cost = model >> CrossEntropyLoss()
-    sgd = SGD(cost, learning_rate=0.3)
-    rng = np.random.default_rng(3)
-    for _ in range(30):
-        for x, t in minibatches(images[:1297], labels[:1297], batch_size=32, rng=rng):
-            sgd.step(value_and_gradients(cost, x, t)[1])
+    data = images[:1297], labels[:1297]
+    fit(cost, data, optimizer=lambda cost: SGD(cost, learning_rate=0.3), epochs=30, rng=3, progress=False)
     return float((model(images[1297:]).argmax(axis=1) == labels[1297:]).mean())
 
 
