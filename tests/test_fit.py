@@ -21,6 +21,7 @@ from minigrad import (
     EarlyStopping,
     Elementwise,
     Frozen,
+    HingeLoss,
     Identity,
     L2Penalty,
     Layer,
@@ -508,7 +509,7 @@ def test_a_learning_rate_that_explodes_at_once_is_called_so(rate):
     cost = Sequential(Linear(8, 16, rng=0), ReLU(), Linear(16, 3, rng=1), CrossEntropyLoss())
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
-        with pytest.raises((TrainingWarning, TrainingError), match=r"had risen from 1.* at first to|was 0 in all"):
+        with pytest.raises((TrainingWarning, TrainingError), match=r"had risen from 1.* at first to|was 0 in the last"):
             quiet(cost, (x, t), optimizer=SGD(cost, rate), epochs=5, batch_size=8)
 
 
@@ -568,14 +569,16 @@ def test_units_that_die_later_are_reported():
         if run.epoch == 1:
             cost[0].bias[...] = -1e6
 
-    with pytest.warns(TrainingWarning, match=r"0\.weight, 0\.bias, 2\.weight was 0 in all 25 steps up to epoch 2"):
+    with pytest.warns(TrainingWarning, match=r"0\.weight, 0\.bias, 2\.weight was 0 in the last 25 steps up to epoch 2"):
         quiet(cost, (X, T), batch_size=2, epochs=2, callbacks=kill)
 
 
 def test_a_parameter_that_the_cost_does_not_depend_on_is_reported():
     cost = Sequential(Linear(3, 4, rng=0), ReLU(), Linear(4, 2, rng=1), CrossEntropyLoss())
     cost[0].bias[...] = -1e6  # every unit is dead
-    with pytest.warns(TrainingWarning, match=r"the gradient of 0\.weight, 0\.bias, 2\.weight was 0 in all 10 steps"):
+    with pytest.warns(
+        TrainingWarning, match=r"the gradient of 0\.weight, 0\.bias, 2\.weight was 0 in the last 10 steps"
+    ):
         quiet(cost, (X, T), epochs=6)
 
 
@@ -846,9 +849,46 @@ def test_a_cost_that_exploded_and_did_not_come_back_is_called_diverging():
     def risen(costs):
         watch = Watch(SGD(model(), 7.0))
         for cost in costs:
-            watch.see(cost, 10)
+            watch.see(cost, 10, ())
         return watch.rise()
 
     assert "from 2 at first to 300 and more: the learning rate 7 diverges" in risen([2.0] + [300.0] * 20 + [3.0] * 50)
     assert risen([2.0] + [300.0] * 20 + [1.0] * 50) is None  # it came back
     assert risen([2.0] + [300.0, 1.0] * 50) is None  # single batches
+
+
+def test_an_exact_fit_is_not_called_unmoved():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    t = np.where(x[:, :1] > 0, 1.0, -1.0)
+    cost = Sequential(Linear(3, 8, rng=0), ReLU(), Linear(8, 1, rng=1), HingeLoss())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        history = quiet(cost, (x, t), optimizer=Adam(cost, 0.1), epochs=60)
+    assert history["cost"][-1] == 0
+
+
+def test_rows_that_cost_more_later_are_not_called_diverging():
+    t = np.linspace(0, 1, 3200)[:, np.newaxis]
+    x, y = np.hstack([t, t**2]), 10 * t
+    cost = Sequential(Linear(2, 1, rng=0), MSELoss())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        history = quiet(cost, (x, y), epochs=3, shuffle=False, optimizer=SGD(cost, 1e-3))
+    assert history.step_cost[-1] > 10 * history.step_cost[0]
+
+
+@pytest.mark.parametrize("stream", [None, object()])
+def test_an_output_that_is_no_file_is_no_reason_to_fail(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stdout", stream)
+    fit(model(), (X, T), epochs=1, rng=0, progress=False)
+    from minigrad.training.progress import shown_by
+
+    assert type(shown_by("auto")).__name__ == "Lines"
+
+
+def test_histories_are_compared_by_identity():
+    one, other = (quiet(model(), (X, T), epochs=2) for _ in range(2))
+    assert one == one
+    assert one != other
+    assert set(dict(one)) == set(one)
+    assert len(one) == 4

@@ -1,6 +1,7 @@
 """What the layout promises: imports run one way, NumPy alone, a core that is read at one sitting."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -112,8 +113,20 @@ def test_importing_loads_little_beyond_numpy():
     """The clock differs from machine to machine; what is loaded does not."""
     ours = modules_after("import numpy; import minigrad") - modules_after("import numpy")
     others = {module for module in ours if not module.startswith("minigrad")}
-    assert others <= {"__future__", "_bisect", "bisect", "copy", "errno", "org", "org.python", "org.python.core"}
+    assert others <= {"__future__", "copy", "org", "org.python", "org.python.core"}
     assert "minigrad.testing" not in ours
+
+
+def test_what_is_loaded_later_is_public_and_found():
+    assert "minigrad.optim" not in modules_after("import minigrad")
+    for room, names in minigrad.LATER.items():
+        module = importlib.import_module(f"minigrad.{room}")
+        assert names == module.__all__
+        assert getattr(minigrad, room) is module
+        for name in names:
+            assert getattr(minigrad, name) is getattr(module, name)
+    with pytest.raises(AttributeError, match="module 'minigrad' has no attribute 'nothing'"):
+        minigrad.nothing  # noqa: B018
 
 
 def test_it_is_typed():

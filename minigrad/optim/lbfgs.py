@@ -31,6 +31,7 @@ def minimize_lbfgs(
 
     TypeError, ValueError where `start` or the function's first answer is not what it should be, or not finite.
 
+    >>> import numpy as np
     >>> bowl = minimize_lbfgs(lambda x: (float(x @ x), 2 * x), np.array([3.0, 4.0]))
     >>> bowl.converged, bool(np.abs(bowl.x).max() < 1e-6)
     (True, True)

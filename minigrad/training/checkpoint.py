@@ -15,6 +15,7 @@ from minigrad.saving import FileError, load_arrays, save_arrays
 from minigrad.saving.generators import generator_fault, generator_state
 from minigrad.saving.restoring import restoring
 from minigrad.saving.states import snapshot
+from minigrad.training.description import described
 from minigrad.typing import Array
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def contents(run: Run) -> tuple[dict[str, Array], dict[str, Any]]:
     if run.average is not None:
         parts["average"], average = run.average.state()
     record = {
-        "made_with": made_with(run),
+        "made_with": run.made_with,
         "generators": generators,
         "rng": generator_state("rng", run.rng),
         "rng_at_epoch": run.rng_at_epoch,
@@ -98,21 +99,16 @@ def contents(run: Run) -> tuple[dict[str, Array], dict[str, Any]]:
 def made_with(run: Run) -> dict[str, Any]:
     """What has to be the same when training goes on."""
     return {
-        "cost": _lines(repr(run.cost)),
+        "cost": described(run.cost),
         "parameters": {name: [array.dtype.str, *array.shape] for name, array in run.cost.parameters().items()},
         "data": run.source.describe(),
         "early_stopping": repr(run.best.rule) if run.best is not None and run.stops_early else None,
         "metrics": list(run.metrics),
         "validation": {} if run.validation is None else run.validation.describe(),
-        "schedule": repr(run.optimizer.schedule),
+        "schedule": None if run.optimizer.schedule is None else repr(run.optimizer.schedule),
         "average": None if run.average is None else repr(run.average),
         "rng": type(run.rng.bit_generator).__name__,
     }
-
-
-def _lines(text: str) -> dict[str, str]:
-    """Its lines by number, so that what differs in a long text is told by its line."""
-    return {f"line {i}": line.strip() for i, line in enumerate(text.splitlines(), 1)}
 
 
 def resume(run: Run, path: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.checks import kind, label
 from minigrad.training.batches import Rows, require_batch_size
-from minigrad.typing import Array
+from minigrad.training.description import checksum
 
 Batch: TypeAlias = tuple[Any, ...]
 Data: TypeAlias = "tuple[Any, ...] | Iterable[Any] | Callable[[np.random.Generator], Iterable[Any]]"
@@ -50,7 +50,7 @@ class Arrays(Source):
 
     def describe(self) -> dict[str, Any]:
         arrays = {
-            str(i): {"type": array.dtype.str, "shape": list(array.shape), "checksum of some rows": _sample(array)}
+            str(i): {"type": array.dtype.str, "shape": list(array.shape), "checksum of some rows": checksum(array)}
             for i, array in enumerate(self.table.arrays)
         }
         return {"arrays": arrays, "batch_size": self.batch_size, "shuffle": self.shuffle}
@@ -86,7 +86,10 @@ class Batches(Source):
         parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
         if not parts or not np.ndim(parts[0][0] if isinstance(parts[0], tuple) and parts[0] else parts[0]):
             raise TypeError(f"{label(self.who)} expects batches (x, target) of arrays, got {kind(batch)}")
-        return tuple(_as_array(part) for part in parts)
+        arrays = tuple(_as_array(part) for part in parts)
+        if not rows_of(arrays):
+            raise ValueError(f"{label(self.who)} expects batches of one row or more, got one of none: leave it out")
+        return arrays
 
 
 def source(who: object, data: Any, batch_size: int, shuffle: bool) -> Source:
@@ -126,11 +129,3 @@ def _as_array(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(map(_as_array, part))
     return np.asarray(part) if hasattr(part, "__array__") and not isinstance(part, np.ndarray) else part
-
-
-def _sample(array: Array) -> str:
-    """A checksum of up to 64 rows spread over `array`."""
-    import hashlib  # on use: importing minigrad loads little beyond NumPy
-
-    rows = array[:: max(1, -(-len(array) // 64))] if array.ndim else array
-    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,8 @@ def fit(
     of_validation = None if validation is None else source(fit, validation, batch_size, shuffle=False)
     _require_every_epoch("data", of_training, epochs)
     _require_every_epoch("validation", of_validation, epochs)
+    if of_validation is not None and of_validation.length == 0:
+        raise ValueError("fit expects validation data of one batch or more, got none")
     if isinstance(of_training, Arrays):
         _build(cost, of_training)
     generator = np.random.default_rng(rng)
@@ -200,7 +202,9 @@ def _average(cost: Layer, average: Any) -> Average | None:
 
 
 def _callbacks(callbacks: Any) -> list[Any]:
-    found = [callbacks] if callable(callbacks) or isinstance(callbacks, Callback) else list(callbacks)
+    if callable(callbacks) or not isinstance(callbacks, Iterable):
+        callbacks = [callbacks]
+    found = list(callbacks)
     for callback in found:
         if isinstance(callback, type) or not (callable(callback) or isinstance(callback, Callback)):
             raise TypeError(f"fit expects callbacks to be functions of a run, or Callbacks, got {kind(callback)}")

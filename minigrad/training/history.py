@@ -78,6 +78,9 @@ class History(Mapping[str, Array]):
         self._epochs = {name: array.tolist() for name, array in arrays.items() if name != "/steps"}
         self.best_epoch = record["best_epoch"]
 
+    __eq__ = object.__eq__  # that of mappings would compare arrays
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         names = [name for name in self._epochs if name != "seconds"]
         lines = ["".join(["epoch", *(f"{name:>18}" for name in names)])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 SECONDS = 0.1  # between updates of the bar
@@ -71,9 +71,10 @@ class Lines(Silent):
         self.printed = time.perf_counter()
         try:
             self._write(line)
-        except BrokenPipeError:  # nobody reads any more, as behind `| head`: that is no reason to stop training
+        except OSError:  # nobody reads any more, as behind `| head`, or a disk is full: no reason to stop training
             self._write = lambda line: None  # type: ignore[method-assign]
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with suppress(AttributeError, OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _write(self, line: str) -> None:
         self.due = time.perf_counter() + PATIENCE
@@ -91,7 +92,7 @@ class Bar(Lines):
         self.shown = 0
         total = None if steps is None else steps * (epochs - first_epoch)
         self.bar = self.tqdm(total=total, unit=" steps", dynamic_ncols=True, file=sys.stdout, leave=False)
-        self.bar.set_description(f"{unit} {first_epoch + 1}/{epochs}")
+        self.bar.set_description(f"{unit} {min(first_epoch + 1, epochs)}/{epochs}")
         self.due = 0.0
 
     def step(self, epoch: int, step: int, cost: float) -> None:
@@ -152,5 +153,5 @@ def _has_terminal() -> bool:
     """The output is a terminal, of some height."""
     try:
         return sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).lines > 0
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # some put an object of their own in its place, or None
         return False

@@ -15,7 +15,7 @@ from minigrad.layer import Layer
 from minigrad.optim import Average, Optimizer
 from minigrad.saving.generators import generator_state, set_state
 from minigrad.saving.states import state_arrays
-from minigrad.training.checkpoint import Checkpoint, resume
+from minigrad.training.checkpoint import Checkpoint, made_with, resume
 from minigrad.training.data import Batch, Source, rows_of
 from minigrad.training.evaluation import Metrics, evaluation, is_sum
 from minigrad.training.history import History
@@ -72,6 +72,7 @@ class Run:
         self._begin = 0.0
         self._now: dict[str, Any] | None = None  # after a checkpoint was read: the generator's state in mid-epoch
         self._sums = is_sum(cost)
+        self.made_with = {} if checkpoint is None else made_with(self)
 
     def entries(self) -> list[str]:
         """What the history has for each epoch."""
@@ -79,16 +80,16 @@ class Run:
         return ["cost", *found, "learning_rate", "gradient_norm", "seconds"]
 
     def stop(self, why: str) -> None:
-        """End the training after this epoch."""
+        """End the training after this epoch.  `fit(resume=True)` goes on after it, unlike after early stopping."""
         self.finished = str(why) or "stopped"
 
     def go(self) -> History:
         """Train to the end, or to where it is stopped."""
         self._begin = time.perf_counter() - self.seconds
-        self.progress.begin(self.epochs, self.epoch, self.source.length)
         # What comes of an overflow is looked at: no NumPy warning has to say it too.
         quiet: Any = {name: "ignore" for name, what in np.geterr().items() if what == "warn"}
         try:
+            self.progress.begin(self.epochs, self.epoch, self.source.length)
             with Interrupt() as interrupt, np.errstate(**quiet):
                 while self.finished is None and self.epoch < self.epochs:
                     self._go_through_epoch(interrupt)
@@ -121,7 +122,7 @@ class Run:
         cost, optimizer, progress, checkpoint = self.cost, self.optimizer, self.progress, self.checkpoint
         add_step, watch, average, sums = self.history.add_step, self.watch.see, self.average, self._sums
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
-        last_good = LastGood(optimizer)
+        last_good = LastGood(cost, optimizer)
         has_state, clock = last_good.has_state, time.perf_counter
         for batch in batches:
             try:
@@ -135,7 +136,7 @@ class Run:
             value = float(value)
             rows = rows_of(batch)
             add_step(value)
-            watch(value / rows if sums else value, rows)
+            watch(value / rows if sums else value, rows, batch)
             self.step += 1
             self.rows += rows
             self.total += value if sums else value * rows
@@ -184,7 +185,7 @@ class Run:
         self.history.best_epoch = None if self.best is None else self.best.epoch
         self.optimizer.end_epoch(entries[self.monitor])
         self.progress.epoch(self.epoch, steps, entries)
-        self.watch.warn(self.epoch, self.epoch == self.epochs)
+        self.watch.warn(self.epoch)
         if self.stops_early and self.best is not None and self.best.is_over(self.epoch):
             self.stop(f"stopped early: {self.monitor} was not better for {self.best.rule.patience} epochs")
             self.stopped_early = True
@@ -197,6 +198,7 @@ class Run:
         try:
             found = evaluation(self.cost, data, self.metrics)
         except FloatingPointError as error:
+            self.history.stopped = f"stopped in the validation after epoch {self.epoch + 1}: a number was not finite"
             lines = [f"training stopped in the validation after epoch {self.epoch + 1}: {error}"]
             lines.append("The parameters are those after that epoch; this error has the .history before it")
             raise TrainingError("\n".join(lines), self.history, None) from error

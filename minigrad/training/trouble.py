@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.optim import Optimizer
 from minigrad.training.history import History
 from minigrad.watching import find_nonfinite
@@ -52,10 +53,10 @@ def noted(where: str) -> Iterator[None]:
 class LastGood:
     """The parameters before the last step, and the state before the last batch."""
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, cost: Layer, optimizer: Optimizer) -> None:
         self.theta = optimizer.theta.vector
         self.parameters = self.theta.copy()
-        state = {id(value): value for value in optimizer.cost.state().values()}.values()
+        state = {id(value): value for value in cost.state().values()}.values()
         self.arrays = [(array, array.copy()) for array in state if isinstance(array, np.ndarray)]
         self.generators = [rng.bit_generator for rng in state if isinstance(rng, np.random.Generator)]
         self.draws: list[Any] = [bits.state for bits in self.generators]
@@ -88,6 +89,8 @@ class Watch:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
+        self.begin = optimizer.theta.vector.copy()
+        self.batch: tuple[Any, ...] = ()  # the last
         self.steps = self.rows = 0
         self.first = 0.0  # the mean cost of the first rows
         self.highest = -math.inf  # that some steps, one after the other, did not fall below
@@ -95,9 +98,10 @@ class Watch:
         self.warned = {"divergence": False, "unmoved": False}
         self._look_anew()
 
-    def see(self, cost: float, rows: int) -> None:
+    def see(self, cost: float, rows: int, batch: tuple[Any, ...]) -> None:
         """The cost of a step, by row where the loss sums."""
         self.steps += 1
+        self.batch = batch
         self.last.append(cost)
         if self.rows < ROWS:
             self.first = (self.first * self.rows + cost * rows) / (self.rows + rows)
@@ -105,21 +109,23 @@ class Watch:
         if self.steps % SOME == 0:
             self.highest = max(self.highest, min(self.last))
 
-    def warn(self, epoch: int, is_last: bool) -> None:
+    def warn(self, epoch: int) -> None:
         """Say, once each, that the cost diverges, and which parameters have not moved."""
-        rise = self.rise() if self.steps >= 2 * SOME else None
-        if rise is not None and not self.warned["divergence"]:
+        rise = self.rise() if self.steps >= 2 * SOME and not self.warned["divergence"] else None
+        if rise is not None and self._is_worse_than_at_first():
             self._say("divergence", f"the cost {rise}")
         steps = self.optimizer.steps - self._since
-        if steps < SOME and not is_last:
+        if steps < SOME:
             return
-        still = [name for name in self.optimizer.cost.parameters() if name in self.optimizer.never_moved]
-        if still and steps and not self.warned["unmoved"]:
+        names = [name for name, array in self.optimizer.cost.parameters().items() if array.size]
+        still = [name for name in names if name in self.optimizer.never_moved]
+        # Where nothing moves at all, the loss has no more to ask for: the fit is exact, as a hinge may be.
+        if still and len(still) < len(names) and not self.warned["unmoved"]:
             self._say(
                 "unmoved",
-                f"the gradient of {', '.join(still)} was 0 in all {steps} steps up to epoch {epoch}: the cost does not "
-                "depend on it. Nothing above uses it, or what it feeds is dead (minigrad.flow shows it); Frozen says "
-                "so where it is meant",
+                f"the gradient of {', '.join(still)} was 0 in the last {steps} steps up to epoch {epoch}: there the "
+                "cost does not depend on it. Nothing above uses it, or what it feeds is dead (minigrad.flow shows it); "
+                "Frozen says so where it is meant",
             )
         self._look_anew()
 
@@ -139,6 +145,18 @@ class Watch:
             f"had risen from {begin:.3g} at first to {highest:.3g} and more: the learning rate {rate:g} "
             "diverges; try a tenth of it, or clip_norm=1.0"
         )
+
+    def _is_worse_than_at_first(self) -> bool:
+        """The last batch costs far more with the present parameters than it did with the first: rows may differ."""
+        cost, theta = self.optimizer.cost, self.optimizer.theta.vector
+        now = theta.copy()
+        try:
+            after = float(cost(*self.batch))
+            theta[...] = self.begin
+            before = float(cost(*self.batch))
+        finally:
+            theta[...] = now
+        return not after - before <= RISE * max(abs(before), SMALL)
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs."""

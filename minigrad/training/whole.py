@@ -28,8 +28,8 @@ def fit_whole(solver: Solver, data: Source, progress: Silent) -> History:
         )
     history = History()
     begin = time.perf_counter()
-    progress.begin(solver.max_iterations, 0, 1, "iteration")
     try:
+        progress.begin(solver.max_iterations, 0, 1, "iteration")
         with Interrupt() as interrupt:
 
             def note(iteration: int, value: float, gradient_norm: float) -> None:
@@ -42,7 +42,9 @@ def fit_whole(solver: Solver, data: Source, progress: Silent) -> History:
             history.minimum = solver.solve(*data.table.arguments(), callback=note)
         history.stopped = str(history.minimum)
     except _Asked:
-        history.stopped = f"stopped by Ctrl-C after {history.epochs} iterations; the parameters are the best so far"
+        history.stopped = (
+            f"stopped by Ctrl-C after {max(history.epochs - 1, 0)} iterations; the parameters are the best so far"
+        )
     finally:
         progress.close()
     progress.end(history.stopped)
