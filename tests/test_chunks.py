@@ -335,7 +335,7 @@ def test_rows_that_depend_on_one_another_are_refused():
     assert_same(value_and_gradients_in_chunks(frozen, x, t, chunk_size=3), value_and_gradients(frozen, x, t))
     for name, array in cost.state().items():
         np.testing.assert_array_equal(array, before[name])
-    with pytest.raises(ValueError, match=r"got BatchNorm1d\(3\) as layer 1\.0.*one batch of all rows"):
+    with pytest.raises(ValueError, match=r"got BatchNorm1d\(3\) as layer 1\.0.*value_and_gradients of all rows"):
         value_in_chunks(normalised(BatchNorm1d(K, track_running_stats=False)), x, t, chunk_size=3)
 
 

@@ -852,3 +852,16 @@ def test_the_answer_in_a_sentence():
     short = str(LBFGS(Penalized(logistic(3), L2Penalty(1.0)), max_iterations=2).solve(X, MIXED))
     assert short.startswith("Stopped after 2 iterations")
     assert short.endswith("NewtonCG.")
+
+
+@pytest.mark.parametrize("solver", [LBFGS, Newton, NewtonCG])
+def test_columns_that_cancel_are_no_proof_that_there_is_no_minimum(solver):
+    """A year and the years until 2026: their weights may grow together without any logit moving, but by rounding."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        year = 2000.0 + rng.integers(0, 20, 80)
+        x, t = np.column_stack([year, 2026 - year, rng.normal(size=80)]), (rng.random(80) < 0.5).astype(int)
+        minimum = solver(Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss())).solve(x, t)
+        assert minimum.reason != "no_minimum", minimum
+        one = solver(Sequential(Linear(2, 1, rng=0), BernoulliNLLLoss())).solve(x[:, 1:], t)
+        assert minimum.value == pytest.approx(one.value, rel=1e-6)

@@ -130,6 +130,8 @@ class Solver:
             minimum = minimum._replace(reason=anew.reason, message=anew.message, converged=False)
         elif anew.converged and not minimum.converged:
             minimum = anew._replace(iterations=minimum.iterations, products=minimum.products)
+        elif minimum.converged and not anew.converged:  # what a lost point says of itself is no proof
+            minimum = minimum._replace(reason="no_progress", message=anew.message, converged=False)
         return minimum._replace(evaluations=anew.evaluations, hessians=hessians)
 
     def method(self, problem: Problem) -> Method:
