@@ -13,6 +13,8 @@ from minigrad import (
     Dropout,
     L1Penalty,
     L2Penalty,
+    Layer,
+    LayerNorm,
     Linear,
     LogSoftmax,
     MSELoss,
@@ -22,8 +24,11 @@ from minigrad import (
     Sequential,
     Tanh,
 )
+from minigrad.derivatives import AsymmetryWarning
 from minigrad.derivatives.curvature import Curvature, curvature_at, hessian, hessian_vector_product
 from minigrad.derivatives.regression import LinearUnits, linear_units, units_of
+from minigrad.derivatives.squares import coupled_squares
+from minigrad.testing import check_layer
 
 REDUCTIONS = st.sampled_from(["mean", "sum"])
 
@@ -277,6 +282,283 @@ def test_the_preconditioner_is_positive_definite_even_of_singular_blocks(exact):
     apply = linear_units(cost, x, rng.integers(0, 2, 40)).solve_blocks(exact=exact)
     for v in rng.normal(size=(50, 6)):
         assert v @ apply(v) > 0
+
+
+UNITS = [1e-150, 1e150, 1.0, 1e-3]
+
+
+@pytest.mark.parametrize("start", ["drawn", "zero", "hidden zero"])
+def test_columns_and_parameters_of_any_size_in_one_vector(start):
+    """A change of units theta' = theta / u turns H into u H u, whatever the units."""
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(20, 4)), rng.integers(0, 3, 20)
+    plain = Sequential(Linear(4, 3, rng=0), Tanh(), Linear(3, 3, rng=1), CrossEntropyLoss("sum"))
+    if start != "drawn":
+        plain[0].weight[...] = plain[0].bias[...] = 0.0
+    if start == "zero":
+        plain[2].weight[...] = plain[2].bias[...] = 0.0
+    h = Curvature(plain, x, (target,)).raw()
+    other = plain.with_parameters({"0.weight": plain[0].weight / UNITS})
+    units = np.append(np.tile(UNITS, 3), np.ones(15))
+    moved = Curvature(other, x * UNITS, (target,))
+    near = {"rtol": 1e-10, "atol": 1e-13 * np.abs(h).max()}
+    np.testing.assert_allclose(moved.matrix() / units[:, None] / units, h, **near)
+    v = rng.normal(size=len(h))
+    np.testing.assert_allclose(moved.product(v / units) / units, h @ v, rtol=1e-9, atol=1e-12 * np.abs(h).max())
+
+
+def test_the_whole_hessian_is_as_pytorch_has_it():
+    torch = pytest.importorskip("torch")
+    cost = network()
+    arrays = cost.parameters()
+    sizes = [array.size for array in arrays.values()]
+
+    def value(theta):
+        w1, b1, w2, b2 = (part.reshape(a.shape) for part, a in zip(theta.split(sizes), arrays.values(), strict=True))
+        logits = torch.tanh(torch.tensor(X) @ w1.T + b1) @ w2.T + b2
+        return torch.nn.functional.cross_entropy(logits, torch.tensor(T))
+
+    theta = torch.tensor(np.concatenate([np.ravel(array) for array in arrays.values()]))
+    expected = torch.autograd.functional.hessian(value, theta).numpy()
+    np.testing.assert_allclose(hessian(cost, X, T), expected, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_digits_of_differences_are_there(size):
+    cost, other = network(), network(RealTanh)
+    units = np.ones(26)
+    units[:12] = size
+    x = X * size
+    exact = curvature_at(cost.with_parameters({"0.weight": cost[0].weight / size}), x, T)
+    near = curvature_at(other.with_parameters({"0.weight": other[0].weight / size}), x, T)
+    point = np.abs(near.point) + (near.point == 0)
+    h, found = exact.matrix(), near.matrix()
+    for column, other_column in zip(h.T, found.T, strict=True):
+        error = np.abs((column - other_column) * point).max() / np.abs(column * point).max()
+        assert error <= min(10.0**-near.digits, 2e-11)  # without extrapolation it would be 1e-10
+    assert near.digits >= 7
+    assert exact.digits >= 12
+    assert near.asymmetry < 1e-7
+    assert near.error > 0 == exact.error
+
+
+def test_digits_say_where_the_parts_of_a_logit_cancel():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 2))
+    cost = Sequential(Linear(2, 1, rng=0), Tanh(), BernoulliNLLLoss("sum"))
+    large = cost.with_parameters({"0.bias": cost[0].bias - 1e8 * cost[0].weight.sum()})
+    assert curvature_at(cost, x, rng.integers(0, 2, 30)).digits >= 13
+    assert 4 <= curvature_at(large, x + 1e8, rng.integers(0, 2, 30)).digits <= 9
+    linear = Sequential(cost[0], BernoulliNLLLoss("sum"))
+    far = Sequential(large[0], BernoulliNLLLoss("sum"))
+    assert curvature_at(linear, x, rng.integers(0, 2, 30)).digits >= 14
+    assert 4 <= curvature_at(far, x + 1e8, rng.integers(0, 2, 30)).digits <= 8
+
+
+@pytest.mark.parametrize("size", [1.0, 10.0, 40.0])
+@pytest.mark.parametrize("classes", [1, 3, 8])
+def test_the_formula_has_its_digits_where_probabilities_have_run_out(size, classes):
+    """Against 60 digits: with every row certain, 1 - p of a double has none left."""
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 2))
+    head = (BernoulliNLLLoss("sum"),) if classes == 1 else (LogSoftmax(), NLLLoss("sum"))
+    cost = Sequential(Linear(2, classes, rng=1), *head)
+    cost[0].weight[...] *= size
+    cost[0].bias[...] = size * (1 + np.arange(classes))
+    units = curvature_at(cost, x, np.zeros(6, int))
+    found = units.matrix()
+    with mpmath.workdps(60):
+        h = mpmath.zeros(3 * classes)
+        weight, bias = cost[0].weight, cost[0].bias
+        for row in x:
+            z = [
+                mpmath.mpf(b) + sum(mpmath.mpf(w) * mpmath.mpf(v) for w, v in zip(of, row, strict=True))
+                for of, b in zip(weight, bias, strict=True)
+            ]
+            if classes == 1:
+                y = 1 / (1 + mpmath.exp(-z[0]))
+                curved = [[y * (1 - y)]]
+            else:
+                total = sum(map(mpmath.exp, z))
+                p = [mpmath.exp(a) / total for a in z]
+                curved = [[(p[i] if i == j else 0) - p[i] * p[j] for j in range(classes)] for i in range(classes)]
+            design = [*map(mpmath.mpf, row), mpmath.mpf(1)]
+            place = [[2 * k, 2 * k + 1, 2 * classes + k] for k in range(classes)]
+            for i in range(classes):
+                for j in range(classes):
+                    for a in range(3):
+                        for b in range(3):
+                            h[place[i][a], place[j][b]] += curved[i][j] * design[a] * design[b]
+        exact = np.array([[float(h[i, j]) for j in range(h.cols)] for i in range(h.rows)])
+    np.testing.assert_allclose(units.diagonal(), np.diagonal(exact), rtol=1e-12)
+    scale = np.sqrt(np.diagonal(exact))
+    error = np.abs((found - exact) / scale[:, None] / scale)
+    assert error.max() <= 10.0**-units.digits
+    assert units.digits >= 12
+    v = rng.normal(size=len(exact)) / scale
+    assert np.abs((units.product(v) - exact @ v) / scale).max() <= 1e-12 * np.abs(exact @ v / scale).max()
+    np.testing.assert_array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("classes", [2, 6, 7, 9])
+@pytest.mark.parametrize("features", [3, 130])
+def test_both_ways_to_sum_squares_are_one(classes, features):
+    rng = np.random.default_rng(0)
+    x, p = rng.normal(size=(600, features)), rng.random((600, classes))
+    p /= p.sum(axis=1, keepdims=True)
+    scale = rng.random((600, 1))
+    found = coupled_squares([(slice(0, 500), x[:500]), (slice(500, 600), x[500:])], p, scale)
+    curved = scale[:, :, None] * (p[:, :, None] * np.eye(classes) - p[:, :, None] * p[:, None, :])
+    pairs = curved.transpose(1, 2, 0).reshape(classes * classes, -1)
+    for a in range(min(features, 4)):
+        expected = (pairs @ (x[:, a, None] * x)).reshape(classes, classes, features)
+        np.testing.assert_allclose(found[:, a].transpose(0, 1, 2), expected, atol=1e-11)
+
+
+WEIGHTS = np.array([1.0, 0.0, 3.0, 0.5, 0.0, 0.0, 2.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("kind", ["network", "linear", "differences"])
+def test_chunks_have_the_curvature_of_all_rows(kind, reduction):
+    rng = np.random.default_rng(0)
+    hidden = {
+        "network": (Tanh(), Linear(4, 2, rng=rng)),
+        "linear": (),
+        "differences": (RealTanh(), Linear(4, 2, rng=rng)),
+    }
+    stack = Sequential(Linear(3, 4, rng=rng), *hidden[kind], LogSoftmax(), NLLLoss(reduction))
+    cost = Penalized(stack, L2Penalty(0.3, "*.weight"))
+    whole = curvature_at(cost, X, T, WEIGHTS)
+    parts = curvature_at(cost, X, T, WEIGHTS, chunk_size=2)
+    assert (parts.method, parts.size) == (whole.method, whole.size)
+    h = whole.matrix()
+    near = {"atol": (1e-8 if kind == "differences" else 1e-13) * np.abs(h).max()}
+    np.testing.assert_allclose(parts.matrix(), h, **near)
+    np.testing.assert_allclose(hessian(cost, X, T, WEIGHTS, chunk_size=4), h, **near)
+    v = rng.normal(size=len(h))
+    np.testing.assert_allclose(hessian_vector_product(cost, v, X, T, WEIGHTS, chunk_size=2), h @ v, **near)
+    np.testing.assert_allclose(parts.diagonal(), np.diagonal(h), **near)
+    assert parts.trace() == pytest.approx(np.trace(h), rel=1e-6)
+    assert parts.asymmetry <= 1e-6
+    assert kind == "linear" or (parts.error > 0) == (kind == "differences")
+    assert parts.digits >= (6 if kind == "differences" else 12)
+
+
+def test_chunks_take_constant_memory_and_maps_of_files(tmp_path):
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    mapped = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", shape=(40_000, 8))
+    mapped[:] = rng.normal(size=mapped.shape)
+    x, labels = np.load(tmp_path / "x.npy", mmap_mode="r"), rng.integers(0, 3, len(mapped))
+    for hidden in ((), (Tanh(), Linear(3, 3, rng=rng))):
+        cost = Sequential(Linear(8, 3, rng=rng), *hidden, LogSoftmax(), NLLLoss())
+        tracemalloc.start()
+        product = hessian_vector_product(cost, np.ones(27 + 12 * bool(hidden)), x, labels, chunk_size=500)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 500_000  # the data are 2 560 000
+        expected = hessian_vector_product(cost, np.ones(product.size), np.array(x), labels)
+        np.testing.assert_allclose(product, expected, atol=1e-13)
+
+
+def test_chunks_refuse_rows_that_depend_on_one_another():
+    cost = Sequential(Linear(3, 4, rng=0), BatchNorm1d(4), Linear(4, 2, rng=1), LogSoftmax(), NLLLoss())
+    with pytest.raises(ValueError, match="in which no row depends on another, got BatchNorm1d"):
+        hessian(cost, X, T, chunk_size=3)
+    with pytest.raises(ValueError, match="expects chunk_size to be a positive integer"):
+        hessian(cost, X, T, chunk_size=0)
+
+
+class MeanForSum(Linear):
+    def parameter_gradients(self, delta, z):
+        gradients = super().parameter_gradients(delta, z)
+        return gradients | {"weight": gradients["weight"] / len(z)}
+
+
+class Steeper(Tanh):
+    def backward(self, delta, cache):
+        return super().backward(delta, cache) * 1.00001
+
+
+class Conjugate(Tanh):
+    """Not analytic, and does not say so."""
+
+    def forward(self, z):
+        z_next = np.tanh(z.real).astype(z.dtype)
+        return z_next, z_next
+
+
+def stack(first, between):
+    rng = np.random.default_rng(0)
+    return Sequential(first(3, 4, rng=rng), between(), Linear(4, 2, rng=rng), LogSoftmax(), NLLLoss())
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize(
+    ("first", "between", "pair"),
+    [
+        (MeanForSum, Tanh, r"by 0\.weight\[\d, \d\] and 2\.(weight\[\d, \d\]|bias\[\d\]) it is"),
+        (Linear, Steeper, r"by 0\.\w+\[.*\] and 2\.\w+\[.*\] it is"),
+        (Linear, Conjugate, r"complex_safe = False: by"),
+    ],
+    ids=["rule 3", "rule 2", "not analytic"],
+)
+def test_a_wrong_rule_shows_in_the_asymmetry(first, between, pair, chunk_size):
+    cost = stack(first, between)
+    curvature = curvature_at(cost, X, T, chunk_size=chunk_size)
+    with pytest.warns(AsymmetryWarning, match=pair) as warned:
+        curvature.matrix()
+    assert "minigrad.testing.check_layer(cost, x, ...) finds the layer at fault" in str(warned[0].message)
+    assert warned[0].filename == __file__
+    assert curvature.asymmetry > 1e-6
+
+
+def test_what_the_warning_says_finds_the_layer_does():
+    with pytest.raises(AssertionError, match="mean_for_sum"):
+        check_layer(stack(MeanForSum, Tanh), X, T)
+
+
+def test_a_wrong_rule_shows_in_differences_too():
+    class Both(MeanForSum):
+        complex_safe = False
+
+    with pytest.warns(AsymmetryWarning, match="is not symmetric"):
+        hessian(stack(Both, Tanh), X, T)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [(Tanh(),), (BatchNorm1d(4), Tanh()), (LayerNorm(4), Tanh()), (RealTanh(),), (BatchNorm1d(4), RealTanh())],
+    ids=lambda between: " ".join(type(layer).__name__ for layer in between),
+)
+def test_right_rules_are_symmetric_also_where_a_bias_does_nothing(between, recwarn):
+    cost = Sequential(Linear(3, 4, rng=0), *between, Linear(4, 2, rng=1), LogSoftmax(), NLLLoss())
+    curvature = curvature_at(cost, X, T)
+    curvature.matrix()
+    assert not recwarn
+    assert curvature.asymmetry < (1e-12 if cost.complex_safe else 1e-6)
+
+
+def test_a_layer_that_is_another_function_at_each_call_has_no_step():
+    class Counting(Layer):
+        def __init__(self):
+            self.calls = [0]
+
+        def forward(self, z):
+            self.calls[0] += 1
+            return z * self.calls[0], self.calls[0]
+
+        def backward(self, delta, calls):
+            return delta * calls
+
+    cost = Sequential(Linear(3, 2, rng=0), Counting(), LogSoftmax(), NLLLoss())
+    curvature = curvature_at(cost, X, T)
+    curvature.product(np.ones(8))
+    with pytest.raises(FloatingPointError, match="no complex step along this direction leaves"):
+        curvature.product(np.ones(8))
 
 
 def test_dropout_is_refused():

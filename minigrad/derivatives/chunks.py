@@ -47,7 +47,7 @@ def value_and_gradients_in_chunks(
     who = value_and_gradients_in_chunks
     require_layer(who, cost)
     parts = chunks(who.__name__, (x, *arguments), options, chunk_size)
-    return _total(who.__name__, cost, parts, reduction, value_and_gradients)
+    return over_parts(who.__name__, cost, parts, reduction, value_and_gradients)
 
 
 def value_in_chunks(
@@ -59,7 +59,8 @@ def value_in_chunks(
     """
     require_layer(value_in_chunks, cost)
     name = value_in_chunks.__name__
-    return _total(name, cost, chunks(name, (x, *arguments), options, chunk_size), reduction, _at_inference)[0]
+    parts = chunks(name, (x, *arguments), options, chunk_size)
+    return over_parts(name, cost, parts, reduction, _at_inference, training=False)[0]
 
 
 def value_and_gradients_in_batches(
@@ -71,7 +72,7 @@ def value_and_gradients_in_batches(
     """
     who = value_and_gradients_in_batches
     require_layer(who, cost)
-    return _total(who.__name__, cost, given(who.__name__, batches), reduction, value_and_gradients)
+    return over_parts(who.__name__, cost, given(who.__name__, batches), reduction, value_and_gradients)
 
 
 def value_in_batches(cost: Layer, batches: Iterable[Any], reduction: str | None = None) -> Any:
@@ -81,19 +82,20 @@ def value_in_batches(cost: Layer, batches: Iterable[Any], reduction: str | None 
     """
     require_layer(value_in_batches, cost)
     name = value_in_batches.__name__
-    return _total(name, cost, given(name, batches), reduction, _at_inference)[0]
+    return over_parts(name, cost, given(name, batches), reduction, _at_inference, training=False)[0]
 
 
-def _total(
+def over_parts(
     who: str,
     cost: Layer,
     parts: Iterable[Part],
     reduction: str | None,
     evaluate: Callable[..., tuple[Any, Gradients]],
+    training: bool = True,
 ) -> tuple[Any, Gradients]:
-    """The cost of all parts together, and its gradients."""
+    """The cost of all parts together, and its gradients, or what else `evaluate` gives that is linear in it."""
     loss, reduction = single_loss(who, cost, reduction)
-    require_independent_rows(who, cost, training=evaluate is value_and_gradients)
+    require_independent_rows(who, cost, training)
     totals: list[tuple[float, float]] = []
     top = None if loss is None else loss.of_parts(totals)
     form, bare = with_top(cost, top), with_top(cost, top, penalties=False)
@@ -107,7 +109,7 @@ def _total(
         elif loss is None:
             total.add(value, gradients, 1.0, part.rows, part.rows)
         else:
-            largest, weight = _one(loss, totals)
+            largest, weight = divided_by(loss, totals)
             if largest and not weight:  # terms without a part in the mean: a penalty would come on top of it
                 value, gradients = _of_part(who, bare, part, evaluate)
             total.add(value, gradients, largest, weight or 1.0, weight)
@@ -143,9 +145,9 @@ def _at_inference(cost: Layer, *arguments: Any, **options: Any) -> tuple[Any, Gr
     return value, {}
 
 
-def _one(loss: Any, totals: list[tuple[float, float]]) -> tuple[float, float]:
-    """What the loss divided by, in the one call of a part."""
-    if len(totals) != 1:
+def divided_by(loss: Any, totals: list[tuple[float, float]]) -> tuple[float, float]:
+    """What the loss divided by in a part, each time that it was called."""
+    if len(set(totals)) != 1:
         raise TypeError(
             f"{loss!r} expects its forward to call self.scale(terms, weights) once, got {len(totals)} calls, and so "
             "does not say what its mean divides by: call it, or take reduction 'sum'"

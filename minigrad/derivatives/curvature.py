@@ -8,76 +8,144 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import kind, label, require_finite, require_gradients, require_layer
+from minigrad.derivatives.directions import Directions, joined, split
 from minigrad.derivatives.gradients import value_and_gradients
-from minigrad.derivatives.regression import LinearUnits, linear_units
+from minigrad.derivatives.symmetric import Symmetric
 from minigrad.layer import Layer
 from minigrad.typing import Array, Gradients, Input
 
-COMPLEX_STEP = 1e-20  # h |v|: its square, the error, vanishes beside 1, and nothing underflows
-DIFFERENCE_STEP = float(np.finfo(float).eps ** (1 / 3))  # the error of the formula and that of rounding are alike
+MOST_DIGITS = 14
 
 
-class Curvature:
+class Curvature(Symmetric):
     """The Hessian H of a cost at one point, by products with vectors v in the order of `cost.parameters()`.
 
-        complex step           H v  =  Im grad(theta + i h v) / h              exact to rounding
-        central differences    H v  =  (grad(theta + h v) - grad(theta - h v)) / 2h,   h = eps^(1/3) |theta| / |v|
+        complex step           H v  =  Im grad(theta + i h v) / h                        exact to rounding
+        central differences    H v  =  (grad(theta + h v) - grad(theta - h v)) / 2h      to about ten digits
 
-    The first where every layer is analytic (`complex_safe`), else the second, good to about ten digits; `method` says
-    which.  All numbers are taken to double precision.  Squire and Trapp, SIAM Review 40 (1998) 110-112.
+    The first where every layer is analytic (`complex_safe`), else the second, extrapolated to h = 0; `method` says
+    which, and `digits` how many are to be trusted.  h follows the sizes of the parameters, see `directions.py`.  All
+    numbers are taken to double precision.  FloatingPointError where the cost is not finite.
     """
 
     def __init__(self, cost: Layer, x: Input, arguments: tuple[Any, ...]) -> None:
         self.x, self.arguments = x, arguments
-        self.method = "complex step" if cost.complex_safe else "central differences"
-        arrays = cost.parameters()
-        if not arrays:
-            raise ValueError(f"curvature_at expects a cost with parameters, got {label(cost)}")
-        self.point = np.concatenate([np.ravel(array) for array in arrays.values()]).astype(float)
-        # The copy's arrays are views of one vector: a step along v writes that vector, and copies nothing again.
-        self._moved = self.point.astype(complex if cost.complex_safe else float)
-        self._cost = cost.with_parameters(split(self._moved, arrays))
+        self._directions = Directions(cost, "curvature_at")
+        self.method, self.point = self._directions.method, self._directions.point
+        self.size = self.point.size
+        self._start: tuple[float, Array] | None = None
+        self._asymmetry: float | None = None
 
     def product(self, vector: Array) -> Array:
         """H v."""
-        size = float(np.abs(vector).max(initial=0.0))
-        if size == 0:
-            return np.zeros(self.point.size)
-        if self.method == "complex step":
-            h = COMPLEX_STEP / size
-            return self._gradient(1j * h * vector).imag / h
-        h = DIFFERENCE_STEP * max(float(np.abs(self.point).max()), 1.0) / size
-        return (self._gradient(h * vector) - self._gradient(-h * vector)) / (2 * h)
+        value, gradient = self._value_and_gradient()
+        units = np.abs(self.point) + (self.point == 0)
+        return self._directions.along(self._gradient, vector, gradient, abs(value), units)
+
+    def raw(self) -> Array:
+        """H as it comes, (P, P), column j by a step along parameter j: symmetric as far as the rules are right."""
+        columns = np.empty((self.point.size, self.point.size))
+        for j, unit in enumerate(np.eye(self.point.size)):
+            columns[:, j] = self.product(unit)
+        return columns
 
     def matrix(self) -> Array:
-        """H itself, symmetric: one product for each parameter."""
-        columns = np.array([self.product(unit) for unit in np.eye(self.point.size)])
-        return (columns + columns.T) / 2
+        """H itself, (P, P), symmetric: one product for each parameter.  AsymmetryWarning where a rule is wrong."""
+        from minigrad.derivatives.asymmetry import examine  # on use: importing minigrad loads little beyond NumPy
 
-    def diagonal(self) -> Array:
-        """The diagonal of H: as many products."""
-        return np.array([self.product(unit) @ unit for unit in np.eye(self.point.size)])
+        raw = self.raw()
+        cost, arrays = self._directions.plain, self._directions.arrays
+        self._asymmetry = examine(cost, arrays, raw, self._directions.sizes, self.error, self._again)
+        return raw / 2 + raw.T / 2
 
-    def _gradient(self, step: Array) -> Array:
-        self._moved[:] = self.point + step
-        _, gradients = value_and_gradients(self._cost, self.x, *self.arguments)
-        return np.concatenate([np.ravel(gradients[name]) for name in self._cost.parameters()])
+    @property
+    def asymmetry(self) -> float:
+        """max |H_ij - H_ji| of the raw matrix, its rows and columns scaled to a largest entry of 1; 0 if all is right.
+
+        Beyond rounding, and for differences their error, some rule is wrong.
+        """
+        if self._asymmetry is None:
+            self.matrix()
+        assert self._asymmetry is not None
+        return self._asymmetry
+
+    @property
+    def digits(self) -> int:
+        """How many digits of H v to trust, relative to its largest entry in the parameters' own units.
+
+        Of differences by their estimated error; of both by what a relative change of the parameters by 1e-16 makes of
+        products with random vectors.  An estimate, on the safe side by a factor of 4.
+        """
+        rng, units = np.random.default_rng(0), np.abs(self.point) + (self.point == 0)
+        error = float(np.finfo(float).eps)
+        for _ in range(2):
+            v = rng.choice([-1.0, 1.0], self.point.size) * units
+            product = self.product(v) * units
+            size = float(np.abs(product).max())
+            change = float(np.abs(self._again(v, rng) * units - product).max())
+            error = max(error, change / size if size else 0.0)
+        return max(0, min(MOST_DIGITS, int(-np.log10(4 * max(error, self.error)))))
+
+    @property
+    def error(self) -> float:
+        """Of differences, the largest estimated error so far, relative to the largest entry; 0 of complex steps."""
+        return self._directions.error
+
+    def _again(self, vector: Array, rng: np.random.Generator) -> Array:
+        """H v at parameters that are off by rounding, and with another step."""
+        near = self.point * (1 + np.finfo(float).eps * rng.choice([-1.0, 1.0], self.point.size))
+        other = Curvature(
+            self._directions.plain.with_parameters(split(near, self._directions.arrays)), self.x, self.arguments
+        )
+        other._directions.method = self.method
+        return other.product(0.7 * vector) / 0.7
+
+    def _value_and_gradient(self) -> tuple[float, Array]:
+        """Those at the point, once."""
+        if self._start is None:
+            value, gradients = value_and_gradients(self._directions.plain, self.x, *self.arguments)
+            self._start = float(value), joined(self._directions.arrays, gradients)
+            self._directions.sizes_for(*self._start)
+        return self._start
+
+    def _gradient(self, cost: Layer) -> Array:
+        return joined(self._directions.arrays, value_and_gradients(cost, self.x, *self.arguments)[1])
 
 
-def curvature_at(cost: Layer, x: Input, *arguments: Any) -> Curvature | LinearUnits:
-    """The Hessian of a cost, at its parameters as they are now: `.product(v)`, `.diagonal()`, `.matrix()`, `.method`.
+def curvature_at(
+    cost: Layer, x: Input, *arguments: Any, chunk_size: int | None = None, reduction: str | None = None
+) -> Any:
+    """The Hessian H of a cost, at its parameters as they are now.
+
+        .product(v)  .matrix()  .diagonal()  .trace()                         H v, H, and its diagonal and trace
+        .diagonal_estimate(samples, rng)  .trace_estimate(samples, rng)      with standard errors, by a few products
+        .method  .digits  .asymmetry                                         how it was computed, and how well
 
     Analytic, with the probabilities computed once, for linear units under a softmax, sigmoid or squared error, with
-    L2 penalties or none (`LinearUnits`); for every other cost `Curvature`.  ValueError for layers that draw at random:
-    their cost is another function at each call.
+    L2 penalties or none (`LinearUnits`); for every other cost `Curvature`.  `chunk_size` takes so many rows at a time,
+    in constant extra memory (`CurvatureInChunks`); `reduction` is as in `value_and_gradients_in_chunks`.  ValueError
+    for layers that draw at random: their cost is another function at each call.
     """
     require_layer(curvature_at, cost)
     require_deterministic(curvature_at, cost)
+    if chunk_size is not None:
+        from minigrad.derivatives.curvature_in_chunks import CurvatureInChunks  # on use
+
+        return CurvatureInChunks(cost, x, arguments, chunk_size, reduction)
+    from minigrad.derivatives.regression import linear_units  # on use: importing minigrad loads little beyond NumPy
+
     units = linear_units(cost, x, *arguments)
     return Curvature(cost, x, arguments) if units is None else units
 
 
-def hessian_vector_product(cost: Layer, vector: Array | Gradients, x: Input, *arguments: Any) -> Any:
+def hessian_vector_product(
+    cost: Layer,
+    vector: Array | Gradients,
+    x: Input,
+    *arguments: Any,
+    chunk_size: int | None = None,
+    reduction: str | None = None,
+) -> Any:
     """H v, for the Hessian H of the cost by its parameters, without H: of a vector, or of {name: array} the same.
 
         H v  =  d/dh grad(theta + h v)  at h = 0
@@ -93,30 +161,43 @@ def hessian_vector_product(cost: Layer, vector: Array | Gradients, x: Input, *ar
     """
     require_layer(hessian_vector_product, cost)
     arrays = cost.parameters()
-    if isinstance(vector, Mapping):
-        require_gradients(hessian_vector_product, arrays, vector)
-        flat = np.concatenate([np.ravel(vector[name]) for name in arrays])
-    else:
-        size = sum(array.size for array in arrays.values())
-        if np.shape(vector) != (size,):
-            raise ValueError(
-                f"hessian_vector_product expects a vector of shape {(size,)}, one number for each parameter, or "
-                f"{{name: array}}, got {kind(vector)}"
-            )
-        flat = np.asarray(vector)
-    require_finite(hessian_vector_product, flat, "vector")
-    flat = flat.astype(float)
+    flat = require_vector(hessian_vector_product, arrays, vector)
     unit = 2.0 ** float(
         np.frexp(np.abs(flat).max(initial=0.0))[1] - 1
     )  # H v of a huge v has its place where that of products has none
     with np.errstate(over="ignore"):
-        product = curvature_at(cost, x, *arguments).product(flat / unit) * unit
+        at = curvature_at(cost, x, *arguments, chunk_size=chunk_size, reduction=reduction)
+        product = at.product(flat / unit) * unit
     return split(product, arrays) if isinstance(vector, Mapping) else product
 
 
-def hessian(cost: Layer, x: Input, *arguments: Any) -> Array:
-    """All second derivatives of the cost by its parameters, (P, P), in the order of `cost.parameters()`."""
-    return curvature_at(cost, x, *arguments).matrix()
+def hessian(
+    cost: Layer, x: Input, *arguments: Any, chunk_size: int | None = None, reduction: str | None = None
+) -> Array:
+    """All second derivatives of the cost by its parameters, (P, P), in the order of `cost.parameters()`.
+
+    `curvature_at` says how it is computed, and how well.  AsymmetryWarning where second derivatives depend on their
+    order, so that a rule is wrong.
+    """
+    matrix: Array = curvature_at(cost, x, *arguments, chunk_size=chunk_size, reduction=reduction).matrix()
+    return matrix
+
+
+def require_vector(who: object, arrays: Mapping[str, Array], vector: Any) -> Array:
+    """`vector`, or {name: array}, as one vector of finite numbers (TypeError, ValueError)."""
+    if isinstance(vector, Mapping):
+        require_gradients(who, arrays, dict(vector))
+        flat = joined(arrays, vector)
+    else:
+        size = sum(array.size for array in arrays.values())
+        if np.shape(vector) != (size,):
+            raise ValueError(
+                f"{label(who)} expects a vector of shape {(size,)}, one number for each parameter, or "
+                f"{{name: array}}, got {kind(vector)}"
+            )
+        flat = np.asarray(vector)
+    require_finite(who, flat, "vector")
+    return flat.astype(float)
 
 
 def require_deterministic(who: object, cost: Layer) -> None:
@@ -130,8 +211,12 @@ def require_deterministic(who: object, cost: Layer) -> None:
             )
 
 
-def split(vector: Array, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """One vector as {name: array}: views of it, in the shapes of `arrays`."""
-    ends = np.cumsum([array.size for array in arrays.values()])[:-1]
-    parts = np.split(vector, ends)
-    return {name: part.reshape(array.shape) for (name, array), part in zip(arrays.items(), parts, strict=True)}
+__all__ = [
+    "Curvature",
+    "curvature_at",
+    "hessian",
+    "hessian_vector_product",
+    "require_deterministic",
+    "require_vector",
+    "split",
+]

@@ -43,16 +43,27 @@ def value_and_gradients(cost: Layer, x: Input, *arguments: Any, **options: Any) 
         raise RuntimeError(f"the fused form of {label(cost)} raised what its plain rules do not: {error!r}") from error
 
 
+def gradient(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Gradients:
+    """The derivatives of a cost by its parameters, {name: dC/dparameter}: `value_and_gradients` without the value."""
+    require_layer(gradient, cost)
+    return value_and_gradients(cost, x, *arguments, **options)[1]
+
+
 def _sweep(cost: Layer, x: Input, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Gradients]:
     value, cache = cost.forward(x, *arguments, **options)
+    require_value("value_and_gradients", cost, value, x)
+    return value, cost.parameter_gradients(1.0, cache)
+
+
+def require_value(who: str, cost: Layer, value: Any, x: Input) -> None:
+    """`value`, that of `cost` at x, is one finite number (ValueError, FloatingPointError)."""
     if getattr(value, "shape", None) != () and not isinstance(value, float | int):
         raise ValueError(
-            f"value_and_gradients expects a cost that is one number, got {shape_of(value)}: "
+            f"{who} expects a cost that is one number, got {shape_of(value)}: "
             "end the stack with a loss of reduction 'mean' or 'sum'"
         )
     if not math.isfinite(abs(value)):
         raise FloatingPointError(f"the cost is {value}: {_origin(cost, x)}")
-    return value, cost.parameter_gradients(1.0, cache)
 
 
 def _origin(cost: Layer, x: Input) -> str:

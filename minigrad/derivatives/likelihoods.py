@@ -27,16 +27,13 @@ class Mean(NamedTuple):
 
     of: Callable[[Array], Array]
     coupled: bool  # dp/dz is diag(p) - p p^T, else the diagonal `slope` of p
-    slope: Callable[[Array], Array]
-    rise: Callable[[Array, Array], Array]  # (u, t) -> lim loss(a u) / (a s), a -> infinity: how fast it rises far out
+    slope: Callable[[Array], Array]  # of p
 
 
-SOFTMAX = Mean(
-    softmax, True, lambda p: p, lambda u, t: u.max(axis=1, keepdims=True) - (t * u).sum(axis=1, keepdims=True)
-)
-SIGMOID = Mean(sigmoid, False, lambda p: p * (1 - p), lambda u, t: np.maximum(u, 0) - t * u)
-EXPONENTIAL = Mean(np.exp, False, lambda p: p, lambda u, t: np.where(u > 0, u * (1 + t), -t * u))  # u > 0: infinity
-IDENTITY = Mean(lambda z: z, False, np.ones_like, lambda u, t: np.abs(u))  # infinity
+SOFTMAX = Mean(softmax, True, lambda p: p)
+SIGMOID = Mean(sigmoid, False, lambda p: p * (1 - p))
+EXPONENTIAL = Mean(np.exp, False, lambda p: p)
+IDENTITY = Mean(lambda z: z, False, np.ones_like)
 
 # What stands on the linear units, and the mean of it.
 LIKELIHOODS: dict[tuple[type, ...], Mean] = {

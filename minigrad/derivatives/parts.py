@@ -34,10 +34,10 @@ def chunks(who: str, arguments: tuple[Any, ...], options: dict[str, Any], chunk_
     def parts() -> Iterator[Part]:  # of its own, so that the checks above run at the call
         for start in range(0, max(count, 1), size):
             stop = min(start + size, count)
-            cut = [_cut(value, start, stop) for value in arguments]
-            of_options = {name: _cut(value, start, stop) for name, value in options.items()}
+            of_arguments = [cut(value, start, stop) for value in arguments]
+            of_options = {name: cut(value, start, stop) for name, value in options.items()}
             place = f"rows {start} .. {stop - 1}" if count else "no rows"
-            yield Part(tuple(cut), of_options, stop - start, place)
+            yield Part(tuple(of_arguments), of_options, stop - start, place)
             for value in (*arguments, *options.values()):
                 release(value)
 
@@ -77,10 +77,10 @@ def _has_rows(value: Any) -> bool:
     return isinstance(value, list | tuple) or (bool(getattr(value, "shape", ())) and hasattr(value, "__getitem__"))
 
 
-def _cut(value: Any, start: int, stop: int) -> Any:
+def cut(value: Any, start: int, stop: int) -> Any:
     """Rows `start` .. `stop` - 1 of arrays and sequences; anything else as it is."""
     if _is_tuple_of_arrays(value):
-        return tuple(_cut(part, start, stop) for part in value)
+        return tuple(cut(part, start, stop) for part in value)
     if not _has_rows(value):
         return value
     return np.asarray(value[start:stop]) if isinstance(value, np.memmap) else value[start:stop]

@@ -61,6 +61,27 @@ def require_independent_rows(who: str, cost: Layer, training: bool) -> None:
             )
 
 
+def model_and_loss(who: str, cost: Layer) -> tuple[list[Layer], Layer, list[Penalized]]:
+    """The layers below the loss, the loss, and what adds penalties (ValueError unless the cost ends in a loss)."""
+    if isinstance(cost, Penalized):
+        below, loss, penalized = model_and_loss(who, cost.cost)
+        return below, loss, [*penalized, cost]
+    if _is_stack(cost):
+        *lower, top = cost.layers  # type: ignore[attr-defined]
+        below, loss, penalized = model_and_loss(who, top)
+        return (
+            [layer for part in lower for layer in (part.layers if _is_stack(part) else (part,))] + below,
+            loss,
+            penalized,
+        )
+    if isinstance(cost, Container):
+        raise ValueError(
+            f"{who} expects a stack that ends in a loss, got one that ends in {cost.outline()}: what is model and "
+            "what is loss must be told apart; hessian_vector_product needs no such thing"
+        )
+    return [], cost, []
+
+
 def _top(cost: Layer) -> Layer:
     """What stands on top of stacks and within penalties."""
     if isinstance(cost, Penalized):

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.checks import all_finite
 from minigrad.containers import Sequential
-from minigrad.derivatives.likelihoods import EXPONENTIAL, IDENTITY, LIKELIHOODS, Mean, flattened, scale_and_target
-from minigrad.kernels import affine, transposed_product
+from minigrad.derivatives.likelihoods import (
+    EXPONENTIAL,
+    IDENTITY,
+    LIKELIHOODS,
+    SIGMOID,
+    Mean,
+    flattened,
+    scale_and_target,
+)
+from minigrad.derivatives.squares import (
+    coupled_squares,
+    scaled_roots,
+    separate_squares,
+    weighted_square,
+    without,
+)
+from minigrad.derivatives.symmetric import Symmetric
+from minigrad.kernels import affine, sigmoid, transposed_product
 from minigrad.layer import Layer
 from minigrad.layers import Linear
 from minigrad.losses import L2Penalty, Penalized
@@ -19,13 +36,11 @@ from minigrad.typing import Array
 ROWS = 1024  # of the inputs that are scaled at a time
 NEGLIGIBLE = 0.05  # a row's weight, relative to the mean of all, without which a preconditioner does
 SINGLE = 1e-6  # added to the unit diagonal of blocks that are known to single precision
-SHORT = 0.1  # a step along which no logit moves further leads to a minimum, see `LinearUnits.verdict`
-LOST = 1e-9  # p - t of which too few digits are left
+SURE = 0.9  # a probability beyond which 1 - p is not taken as a difference
 CERTAIN = 1e-18  # a row's curvature, relative to the largest, that is lost beside it
-STILL = 1e-10  # what a row's loss may rise along a direction, relative to the parts of its logits, by rounding
 
 
-class LinearUnits:
+class LinearUnits(Symmetric):
     """The Hessian of a cost of K linear units z = x W^T + b on N rows, at the parameters of one moment.
 
         H v   =  (R^T x, sum_n R_n) + ridge v,    for v = (V, c), U = x V^T + c, and of weights s_n of the rows
@@ -37,16 +52,22 @@ class LinearUnits:
     """
 
     method = "analytic"
+    asymmetry = 0.0  # by its formula
 
     def __init__(self, units: Units, x: Array, centre: Array | None = None, spread: Array | None = None) -> None:
         weight, bias = units.linear.weight, units.linear.bias
         self.units, self.x, self.has_bias, self.coupled = units, x, bias is not None, units.mean.coupled
         self.constant = units.mean is IDENTITY
         self.classes, self.features = weight.shape
+        self.size = weight.size + (0 if bias is None else bias.size)
         self.centre = np.zeros(self.features) if centre is None else centre
         self.spread = np.ones(self.features) if spread is None else spread
-        p = units.mean.of(affine(x, weight, bias))
-        self.p, self.slope = p, units.scale * units.mean.slope(p)
+        z = affine(x, weight, bias)
+        p = units.mean.of(z)
+        slope = units.mean.slope(p)
+        if units.mean is SIGMOID and (sure := p > SURE).any():
+            slope[sure] = p[sure] * sigmoid(-z[sure])  # where 1 - p loses its digits
+        self.p, self.slope = p, units.scale * slope
         # theta_k = change theta'_k turns the ridge into change^T ridge change.
         change = np.diag(np.append(1 / self.spread, 1.0))
         change[-1, :-1] = -self.centre / self.spread
@@ -58,6 +79,8 @@ class LinearUnits:
         v = self._by_unit(vector)
         r = self._units(v)
         if self.coupled:
+            # A class that is all but certain has p_n (U_n - p . U) of the others alone: 1 - p would lose its digits.
+            r -= r[np.arange(len(r)), self.likely][:, np.newaxis]
             r -= np.add.reduce(self.p * r, axis=1, keepdims=True)
         r *= self.slope
         product = v @ self.ridge
@@ -79,31 +102,28 @@ class LinearUnits:
         In single precision, and without the rows that hardly count: what it lacks costs a product or two.  `exact`
         is in double precision, of all rows: those that hardly count are what tells a minimum from its absence.
         """
-        own, unit = self._own(), np.eye(len(self.ridge))
+        own = self._own()
         with np.errstate(over="ignore", invalid="ignore"):
             if exact:
                 blocks = self._blocks(own, float)
             else:
                 blocks = self._blocks(np.where(own >= NEGLIGIBLE * own.mean(axis=0), own, 0.0), np.float32)
-            blocks += damping * unit
+            blocks += damping * np.eye(len(self.ridge))
         if not all_finite(blocks):
             # Squares of rows that are so far out have no place in single precision, or in double.
             return (lambda vector: vector) if exact else self.solve_blocks(damping, exact=True)
-        diagonals = np.diagonal(blocks, axis1=1, axis2=2)
-        empty = ~(diagonals > 0)  # as of a constant column, of which the gradient has nothing but rounding
-        scale = np.sqrt(np.where(empty, diagonals.max(axis=1, keepdims=True, initial=1e-300), diagonals))
-        blocks /= scale[:, :, np.newaxis]
-        blocks /= scale[:, np.newaxis, :]
-        blocks += empty[:, :, np.newaxis] * unit
-        # By a root R, B^-1 = R R^T: whatever is rounded, that is not negative.
-        root = _inverse_root(blocks if exact else (blocks + SINGLE * unit).astype(np.float32))
-        root = root / scale[:, :, np.newaxis]
+        root = scaled_roots(blocks, SINGLE if not exact else 0.0)
         transposed = root.transpose(0, 2, 1)
         return lambda vector: self._flat((root @ (transposed @ self._by_unit(vector)[:, :, np.newaxis]))[:, :, 0])
 
     def _own(self) -> Array:
         """w_nk, the weights of the blocks."""
-        return self.slope * (1 - self.p) if self.coupled else self.slope
+        return self.slope * without(self.p) if self.coupled else self.slope
+
+    @cached_property
+    def likely(self) -> Array:
+        """The likeliest class of each row."""
+        return np.asarray(self.p.argmax(axis=1))
 
     def _blocks(self, own: Array, dtype: Any) -> Array:
         blocks = np.zeros((self.classes, *self.ridge.shape)) + self.ridge
@@ -113,30 +133,33 @@ class LinearUnits:
                 counted = np.flatnonzero(weights)
                 few = len(counted) < len(weights) / 2
                 blocks[k] += (
-                    _weighted_square(design[counted], weights[counted]) if few else _weighted_square(design, weights)
+                    weighted_square(design[counted], weights[counted]) if few else weighted_square(design, weights)
                 )
         return blocks
 
     def matrix(self) -> Array:
         """H, (P, P), symmetric."""
         k, d = self.classes, len(self.ridge)
-        tensor = np.zeros((k, k, d, d))
-        own = self._own()
-        for rows, design in self._designs(float):
-            for i in range(k):
-                tensor[i, i] += _weighted_square(design, own[rows, i])
-                for j in range(i if self.coupled else 0):
-                    tensor[i, j] -= _weighted_square(design, self.slope[rows, i] * self.p[rows, j])
+        if self.coupled:
+            tensor = coupled_squares(self._designs(float), self.p, self.units.scale)
+        else:
+            tensor = separate_squares(self._designs(float), self.slope)
         for i in range(k):
-            tensor[i, i] += self.ridge
-            for j in range(i):
-                tensor[j, i] = tensor[i, j]  # each is symmetric
+            tensor[i, :, i] += self.ridge
         order = self._flat(np.arange(k * d).reshape(k, d))
-        return tensor.transpose(0, 2, 1, 3).reshape(k * d, k * d)[np.ix_(order, order)]
+        whole = tensor.reshape(k * d, k * d)
+        return whole[order[:, np.newaxis], order] if self.has_bias else whole
 
     def diagonal(self) -> Array:
         """The diagonal of H."""
         return self._flat(np.diagonal(self.blocks(), axis1=1, axis2=2))
+
+    @property
+    def digits(self) -> int:
+        """How many digits of H to trust, relative to its diagonal: those of the logits, whose parts may cancel."""
+        weight, bias = self.units.linear.weight, self.units.linear.bias
+        parts = affine(np.abs(self.x), np.abs(weight), None if bias is None else np.abs(bias))
+        return max(0, min(14, int(-np.log10(np.finfo(float).eps * (8 + parts.max(initial=0.0))))))
 
     def null_space(self) -> Array:
         """Directions along which H is 0 wherever it is taken, as columns (P, M).
@@ -151,46 +174,19 @@ class LinearUnits:
             direction[:] = self._flat(unit)
         return directions
 
-    def verdict(self, step: Array) -> str | None:
-        """What Newton's step p says: "gradient", there is a minimum near; "no_minimum", there is none; None, not yet.
+    def reach(self, step: Array) -> float:
+        """How far Newton's step p moves a logit.  Where there is no minimum, by 1 or more, see `minigrad.existence`.
 
-        There is none if and only if along some v, of no penalised parameter, the loss of no row rises: if p is such
-        a v, that is proof.  And if there is such a v, of logits U with largest |U_n| = 1, then p, of logits P, has
-        max |P_n| >= 1, so that a shorter p is proof of the contrary: for the sigmoid, with e_n = s_n |p_n - t_n|,
+        For if the loss of no row rises along some v, of logits U with largest |U_n| = 1, then for the sigmoid, with
+        e_n = s_n |p_n - t_n| and logits P of the step,
 
             sum_n e_n |U_n|  =  -g.v  =  p^T H v  =  sum_n s_n p'_n P_n U_n  <=  max |P_n| sum_n e_n |U_n|
         """
         if self.constant:
-            return "gradient"
+            return 0.0
         own = self._own().max(axis=1)
         bent = own > CERTAIN * own.max(initial=0.0)  # the others have no part in either sum
-        furthest = self._size(self._units(self._by_unit(step))[bent])
-        if furthest > SHORT and self._falls_for_ever(step):
-            return "no_minimum"
-        return "gradient" if furthest <= SHORT else None
-
-    def lost(self) -> bool:
-        """Of some row p - t is all but rounding, so that its curvature and its slope tell nothing any more."""
-        counted = self.units.scale.any(axis=1)
-        left = np.abs(self.p - self.units.target)[counted].max(axis=1, initial=0.0)
-        return not self.constant and bool((left < LOST).any())
-
-    def _falls_for_ever(self, step: Array) -> bool:
-        """The loss of no row rises along the part of a step that is not penalised, however far."""
-        v = self._by_unit(step)
-        weight = v[:, : self.features] / self.spread
-        bias = v[:, -1] - weight @ self.centre if self.has_bias else np.zeros(self.classes)
-        of_weight, of_bias = self.units.ridge[0], self.units.ridge[-1]
-        counted = self.units.scale.any(axis=1)
-        change = affine(self.x[counted], weight * (of_weight == 0), bias * (of_bias == 0))
-        if self._size(change) <= SHORT:
-            return False
-        rise = self.units.mean.rise(change, self.units.target[counted]) * (self.units.scale[counted] > 0)
-        z = np.abs(self.x[counted] - self.centre) / self.spread
-        parts = (z @ np.abs(v[:, : self.features]).T + np.abs(v[:, self.features :]).sum(axis=1)).max(axis=1)
-        still = STILL * parts + 1e-13 * np.abs(v).max() * (1 + z.max(axis=1))
-        # Columns that cancel leave a change that is all rounding: that proves nothing.
-        return bool(100 * still.max(initial=0.0) <= self._size(change) and (rise.max(axis=1) <= still).all())
+        return self._size(self._units(self._by_unit(step))[bent])
 
     def _size(self, change: Array) -> float:
         """The largest change of a logit, beside those of other classes where they are coupled."""
@@ -242,8 +238,7 @@ class Units(NamedTuple):
 
 def linear_units(cost: Layer, x: Any, *arguments: Any) -> LinearUnits | None:
     """The Hessian of `cost` by its formula; None where it is no such regression."""
-    units = units_of(cost, x, *arguments)
-    return None if units is None else units.at(x)
+    return None if (units := units_of(cost, x, *arguments)) is None else units.at(x)
 
 
 def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
@@ -271,20 +266,3 @@ def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
             ridge[-1] += penalty.strength * fnmatchcase(names[id(linear.bias)], penalty.pattern)
     scale, target = scale_and_target(Sequential(*head), mean, (len(x), len(linear.weight)), arguments)
     return Units(linear, mean, scale, target, ridge)
-
-
-def _weighted_square(design: Array, weights: Array) -> Array:
-    """design^T diag(weights) design, weights of 0 or more: A^T A, which takes half the time of other products."""
-    a = design * np.sqrt(weights).astype(design.dtype)[:, np.newaxis]
-    return a.T @ a
-
-
-def _inverse_root(matrices: Array) -> Array:
-    """R with R R^T the inverse of each symmetric matrix, and 0 on the directions in which it is 0 to rounding."""
-    try:
-        return np.linalg.inv(np.linalg.cholesky(matrices)).transpose(0, 2, 1)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(matrices)
-        least = values.shape[1] * np.finfo(matrices.dtype).eps * np.abs(values).max(axis=1, keepdims=True)
-        counted = values > least
-        return np.asarray(vectors * (counted / np.sqrt(np.where(counted, values, 1.0)))[:, np.newaxis])
