@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from minigrad import (
     BatchNorm1d,
+    BCEWithLogitsLoss,
     BernoulliNLLLoss,
     Dropout,
     L1Penalty,
@@ -865,3 +866,58 @@ def test_columns_that_cancel_are_no_proof_that_there_is_no_minimum(solver):
         assert minimum.reason != "no_minimum", minimum
         one = solver(Sequential(Linear(2, 1, rng=0), BernoulliNLLLoss())).solve(x[:, 1:], t)
         assert minimum.value == pytest.approx(one.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", [LBFGS, *OF_CURVATURE])
+def test_single_precision_does_not_hide_that_there_is_no_minimum(solver):
+    for seed in range(6):
+        x, labels = quasi_separated(seed, 3)
+        x = x.astype(np.float32)
+        cost = softmax(4, 3, seed).astype(np.float32)
+        assert solver(cost, tolerance=1e-3).solve(x, labels).reason == "no_minimum"
+        cost = softmax(3, 3, seed).astype(np.float32)
+        assert solver(cost, tolerance=1e-3).solve(x[:, :3], labels).converged
+
+
+@pytest.mark.parametrize("solver", [LBFGS, *OF_CURVATURE])
+def test_one_output_without_a_minimum_is_enough(solver):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    good = (x @ [1.0, -1.0, 0.5] + rng.logistic(size=60) > 0).astype(float)
+    for columns, reason in (
+        ([good, 1 - good], "gradient"),
+        ([good, (x[:, 0] > 0.1).astype(float), good], "no_minimum"),
+    ):
+        cost = Sequential(Linear(3, len(columns), rng=0), BCEWithLogitsLoss("sum"))
+        assert solver(cost).solve(x, np.column_stack(columns)).reason == reason
+    x[:, 2] = np.arange(60) % 7 == 3
+    counts = rng.poisson(2.0, size=(60, 2)).astype(float) + 1
+    cost = Sequential(Linear(3, 2, rng=0), PoissonNLLLoss("sum"))
+    assert solver(cost).solve(x, counts).reason == "gradient"
+    counts[x[:, 2] == 1, 1] = 0
+    cost = Sequential(Linear(3, 2, rng=0), PoissonNLLLoss("sum"))
+    assert solver(cost).solve(x, counts).reason == "no_minimum"
+
+
+@pytest.mark.parametrize("solver", [LBFGS, *OF_CURVATURE])
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+def test_what_is_not_penalised_may_run_away(solver, size):
+    x = size * X
+    for pattern, reason in (("*.bias", "no_minimum"), ("*.weight", "gradient")):
+        cost = Penalized(logistic(3), L2Penalty(0.1, pattern))
+        assert solver(cost, max_iterations=3000).solve(x, SEPARATED).reason == reason
+    cost = Penalized(logistic(3), L2Penalty(0.1, "*.weight"))
+    assert solver(cost).solve(x, np.ones(60, int)).reason == "no_minimum"  # the bias alone
+
+
+@pytest.mark.parametrize("solver", [LBFGS, NewtonCG])
+def test_many_parameters_without_a_minimum(solver):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 40))
+    labels = (x @ rng.normal(size=(40, 8))).argmax(axis=1)
+    cost = softmax(40, 8)
+    assert solver(cost).solve(x, labels).reason == "no_minimum"
+    cost[0].weight[...] = 1e6 * rng.normal(size=(8, 40))
+    assert not solver(cost).solve(x, labels).converged
+    stopped = solver(softmax(40, 8), max_iterations=1).solve(x, labels)
+    assert stopped.reason == "no_minimum"

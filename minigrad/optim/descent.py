@@ -58,7 +58,7 @@ class Measures(NamedTuple):
 
     norm: Callable[[Array], float] = largest  # of the gradient, held to the tolerance
     reported: Callable[[Array], float] = largest  # of the gradient, as the result states it
-    verdict: Callable[[Array, Array], str | None] | None = None  # what Newton's step p proves of x, see `Proven`
+    verdict: Callable[[Array, Array], str | None] | None = None  # what is known of x and Newton's step p, see `Proven`
 
 
 def descend(
@@ -175,8 +175,8 @@ class Descent:
             return "no_minimum", None
         if close and self.measures.verdict is None:
             return "gradient", None
-        if close:  # where there is a minimum, that is proven sooner
-            return "gradient" if self.shrinking.has_vanished(self.point.x, self.step.direction) else "no_minimum", None
+        if close:
+            return "gradient" if self.shrinking.has_vanished(self.point.x, self.step.direction) else "no_progress", None
         if self.measures.verdict is not None:  # this step was solved for better than the others
             found = self._beyond_digits(self._search()[0])
             if found is not None:

@@ -86,7 +86,8 @@ class ConjugateGradients(Method):
         unit = float(np.abs(point.gradient).max())
         if unit == 0:
             return Step(np.zeros_like(point.x), decrement=0.0, flat=_is_zero(product, point.x.size))
-        return self._solved(product, precondition, point.gradient / unit, unit, close, enough)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a Hessian that is hardly there
+            return self._solved(product, precondition, point.gradient / unit, unit, close, enough)
 
     def _solved(
         self,

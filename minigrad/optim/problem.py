@@ -11,10 +11,13 @@ from minigrad.derivatives.curvature import Curvature
 from minigrad.derivatives.gradients import value_and_gradients
 from minigrad.derivatives.regression import LinearUnits, units_of
 from minigrad.layer import Layer
+from minigrad.optim.certificate import has_no_minimum
 from minigrad.optim.columns import Columns
 from minigrad.optim.newton_cg import Operator
 from minigrad.parameters import FlatParameters
 from minigrad.typing import Array, Gradients
+
+SHORT = 0.1  # a step along which no logit moves further leads to a minimum, where there is one
 
 
 class Problem:
@@ -28,6 +31,7 @@ class Problem:
         self.start = self.theta.vector.copy()
         self.best = (np.inf, self.start)
         self._met: tuple[Array, LinearUnits] | None = None
+        self._separated: bool | None = None
 
     def __call__(self, u: Array) -> tuple[float, Array]:
         """The value and its gradient.  FloatingPointError where they are not finite; then no state has moved."""
@@ -79,12 +83,18 @@ class Problem:
         return np.array([self.columns.gradient(row) for row in half.T])
 
     def verdict(self, u: Array, step: Array) -> str | None:
-        """What Newton's step says of u, see `LinearUnits.verdict`."""
-        return self._units_at(u).verdict(step)
+        """What is known of u, of a regression: "gradient", Newton's step is short; "no_minimum"; None, not yet."""
+        if self.separated(u):
+            return "no_minimum"
+        return "gradient" if self._units_at(u).reach(step) <= SHORT else None
 
-    def lost(self, u: Array) -> bool:
-        """u is so far out that some rows have lost their digits, see `LinearUnits.lost`."""
-        return self._units_at(u).lost()
+    def separated(self, u: Array) -> bool:
+        """Of a regression: its minimum is proven not to exist.  u makes the answer come sooner."""
+        if self._separated is None:
+            assert self.units is not None
+            self.write(u)
+            self._separated = has_no_minimum(self.units, self.x)
+        return self._separated
 
     def _units_at(self, u: Array) -> LinearUnits:
         """The Hessian of linear units, once for each point."""

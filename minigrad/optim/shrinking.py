@@ -11,7 +11,6 @@ from minigrad.typing import Array
 SHRUNK = 0.1  # a Newton step that shrinks like this, or to SMALL |x|, is on its way to nothing
 SMALL = 1e-7
 VANISHED = 1e-3  # relative to the longest of all steps
-LONG = 40  # the same, where there may be proof: a row that dwarfs all others takes so many to become certain
 PATIENCE = 16  # Newton steps beyond a small gradient, each of which makes e^-x smaller by e
 
 
@@ -68,15 +67,14 @@ class Shrinking:
 
 
 class Proven(Shrinking):
-    """The same, of a function of which one step may be proof: `verdict(x, p)` says "gradient", "no_minimum" or None."""
+    """The same, of a function of which one step tells: `verdict(x, p)` says "gradient", "no_minimum" or None."""
 
     def __init__(self, verdict: Callable[[Array, Array], str | None]) -> None:
         super().__init__()
         self.verdict = verdict
 
     def close(self, x: Array, step: Array) -> str | None:
-        waited = self.waited()
-        return self.verdict(x, step) or ("no_minimum" if waited >= LONG else None)
+        return self.verdict(x, step)
 
     def does_not(self, x: Array, step: Array) -> bool:
         return self.verdict(x, step) == "no_minimum"

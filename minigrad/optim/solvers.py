@@ -21,9 +21,6 @@ from minigrad.optim.newton_cg import ConjugateGradients
 from minigrad.optim.problem import Problem
 from minigrad.typing import Array
 
-SMALL = 256  # parameters of which a Hessian costs little
-TO_CERTIFY = ("gradient", "rounding", "no_progress", "flat")  # of these ends a regression's Newton step knows more
-
 
 class Solver:
     """Bring a cost of all data to its minimum: `Solver(cost).solve(x, target)` trains it in place.
@@ -78,7 +75,7 @@ class Solver:
         try:
             start = _start(evaluate, problem)
             minimum = self._descend(evaluate, start, method, problem, self.max_iterations, callback)
-            if problem.units is not None and minimum.reason in TO_CERTIFY:
+            if problem.units is not None:
                 minimum = self._certified(minimum, evaluate, problem, isinstance(method, ConjugateGradients), callback)
         except BaseException:
             problem.theta.vector[:] = problem.best[1]
@@ -105,34 +102,32 @@ class Solver:
     def _certified(
         self, minimum: Minimum, evaluate: Evaluation, problem: Problem, by_products: bool, callback: Callback | None
     ) -> Minimum:
-        """`minimum`, if Newton's step, which conjugate gradients find, agrees; else where they lead from there.
-
-        So far out that rows have lost their digits, it is Newton's way from 0 that tells whether there is a minimum.
-        """
-        small, done = problem.start.size <= SMALL, minimum.iterations
-
-        def further(iteration: int, value: float, gradient_norm: float) -> None:
-            if callback is not None and iteration:
-                callback(done + iteration, value, gradient_norm)
-
-        if not by_products and not (small and problem.lost(minimum.x)):
-            method, left = _for_regressions(problem), self.max_iterations - done
-            found = self._descend(evaluate, minimum.x, method, problem, left, further)
-            products = minimum.products + found.products
-            minimum = found._replace(iterations=done + found.iterations, products=products, hessians=minimum.hessians)
-        if not small or minimum.reason not in TO_CERTIFY or not problem.lost(minimum.x):
+        """`minimum`, if there is one and Newton's step agrees; else where such steps lead, from there or from 0."""
+        if problem.separated(minimum.x):
+            message = "stopped: along some direction the cost falls for ever, so that there is no minimum"
+            return minimum._replace(reason="no_minimum", converged=False, message=message)
+        if minimum.reason == "max_iterations":
             return minimum
-        measures = Measures(problem.columns.norm, problem.columns.parameter_norm, problem.verdict)
-        newton, origin = WholeHessian(problem.hessian), np.zeros_like(minimum.x)
-        anew = descend(evaluate, origin, newton, self.tolerance, Newton.default_iterations, None, measures)
-        hessians = minimum.hessians + anew.hessians
-        if anew.reason == "no_minimum":
-            minimum = minimum._replace(reason=anew.reason, message=anew.message, converged=False)
-        elif anew.converged and not minimum.converged:
-            minimum = anew._replace(iterations=minimum.iterations, products=minimum.products)
-        elif minimum.converged and not anew.converged:  # what a lost point says of itself is no proof
-            minimum = minimum._replace(reason="no_progress", message=anew.message, converged=False)
-        return minimum._replace(evaluations=anew.evaluations, hessians=hessians)
+        starts = [np.zeros_like(minimum.x)] if by_products else [minimum.x, np.zeros_like(minimum.x)]
+        for start in starts:
+            if minimum.converged and start is not minimum.x:
+                break
+            done = minimum.iterations
+
+            def further(iteration: int, value: float, gradient_norm: float, done: int = done) -> None:
+                if callback is not None and iteration:
+                    callback(done + iteration, value, gradient_norm)
+
+            left = self.max_iterations - done
+            found = self._descend(evaluate, start, _for_regressions(problem), problem, left, further)
+            if start is minimum.x or found.converged:
+                products = minimum.products + found.products
+                minimum = found._replace(
+                    iterations=done + found.iterations, products=products, hessians=minimum.hessians
+                )
+        if minimum.reason == "no_minimum":  # as it seemed
+            return minimum._replace(reason="no_progress", message="stopped: no step lowers the value any more")
+        return minimum
 
     def method(self, problem: Problem) -> Method:
         """How directions are chosen."""

@@ -1,0 +1,7 @@
+"""Does the maximum of a likelihood exist, and what is identified: with certificates that are checked exactly."""
+
+from minigrad.existence.certificate import Existence, Multipliers
+from minigrad.existence.existence import existence
+from minigrad.existence.null import NullSpace, null_space
+
+__all__ = ["Existence", "Multipliers", "NullSpace", "existence", "null_space"]
