@@ -16,10 +16,23 @@ from minigrad.losses import *
 from minigrad.parameters import FlatParameters
 
 if TYPE_CHECKING:
+    from minigrad import existence as existence
+    from minigrad import mle as mle
     from minigrad import optim as optim
     from minigrad import saving as saving
     from minigrad import training as training
     from minigrad import watching as watching
+    from minigrad.derivatives import AsymmetryWarning as AsymmetryWarning
+    from minigrad.derivatives import Scores as Scores
+    from minigrad.derivatives import fisher_at as fisher_at
+    from minigrad.derivatives import fisher_matrix as fisher_matrix
+    from minigrad.derivatives import fisher_product as fisher_product
+    from minigrad.derivatives import gauss_newton_at as gauss_newton_at
+    from minigrad.derivatives import gauss_newton_matrix as gauss_newton_matrix
+    from minigrad.derivatives import gauss_newton_product as gauss_newton_product
+    from minigrad.derivatives import jacobian_vector_product as jacobian_vector_product
+    from minigrad.derivatives import per_observation_gradients as per_observation_gradients
+    from minigrad.derivatives import scores_at as scores_at
     from minigrad.optim import *
     from minigrad.saving import *
     from minigrad.training import *
@@ -29,7 +42,8 @@ __version__ = "0.1.0"
 
 __all__ = ["FlatParameters", "Layer", "build", "initializers"]
 __all__ += containers.__all__
-__all__ += derivatives.__all__
+_derivatives = [name for names in derivatives.LATER.values() for name in names]  # loaded on use, as the rooms below
+__all__ += derivatives.__all__ + _derivatives
 __all__ += layers.__all__
 __all__ += losses.__all__
 
@@ -98,14 +112,22 @@ LATER = {
 for _names in LATER.values():
     __all__ += _names
 
+# Rooms whose names are used with theirs, such as `minigrad.mle.fit`.
+NAMED = ("existence", "mle")
+
 _room_of = {name: room for room, names in LATER.items() for name in (room, *names)}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _room_of:
+    if name in _derivatives:
+        globals()[name] = getattr(derivatives, name)
+        return globals()[name]
+    if name not in _room_of and name not in NAMED:
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in NAMED:
+        return import_module(f"minigrad.{name}")
     room = _room_of[name]
     module = import_module(f"minigrad.{room}")
     globals().update({own: getattr(module, own) for own in LATER[room]})
@@ -113,4 +135,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_room_of})
+    return sorted({*globals(), *_derivatives, *_room_of, *NAMED})

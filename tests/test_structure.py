@@ -27,11 +27,13 @@ ROOMS = [
     "building",
     "fusions",
     "derivatives",
+    "existence",
     "parameters",
     "watching",
     "saving",
     "optim",
     "training",
+    "mle",
     "testing",
 ]
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -41,6 +43,7 @@ EXTRAS = {
     "testing/exploration.py": ("hypothesis", "pytest"),
     "testing/plugin.py": ("pytest",),
     "training/progress.py": ("tqdm",),
+    "mle/use/calibration.py": ("matplotlib",),
 }
 
 
@@ -118,7 +121,10 @@ def test_importing_loads_little_beyond_numpy():
 
 
 def test_what_is_loaded_later_is_public_and_found():
-    assert "minigrad.optim" not in modules_after("import minigrad")
+    loaded = modules_after("import minigrad")
+    assert not {"minigrad.optim", *(f"minigrad.{room}" for room in minigrad.NAMED)} & loaded
+    for room in minigrad.NAMED:
+        assert getattr(minigrad, room) is importlib.import_module(f"minigrad.{room}")
     for room, names in minigrad.LATER.items():
         module = importlib.import_module(f"minigrad.{room}")
         assert names == module.__all__

@@ -1,0 +1,1 @@
+"""Where data enter: what `fit` is given, looked at once and named."""

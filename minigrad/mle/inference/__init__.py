@@ -1,0 +1,1 @@
+"""What an estimate says: errors, intervals, tests."""

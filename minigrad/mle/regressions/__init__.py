@@ -1,0 +1,1 @@
+"""Linear units under a softmax, a sigmoid or an exponential mean, by formulas."""

@@ -1,0 +1,1 @@
+"""What a result looks like: as text, as HTML, as plain values."""

@@ -1,0 +1,1 @@
+"""The maximum of a likelihood, and how many of its digits can be relied on."""

@@ -1,0 +1,1 @@
+"""Any other stack, from the three rules of its layers."""

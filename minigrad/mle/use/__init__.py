@@ -1,0 +1,1 @@
+"""What a fitted model is for: predictions, effects, influence, calibration."""
