@@ -112,7 +112,7 @@ def scikit_learn(x: np.ndarray, y: np.ndarray, best: Any) -> dict[str, tuple[Cal
     """LogisticRegression without a penalty, by each solver that gets there."""
     from sklearn.linear_model import LogisticRegression
 
-    found = {}
+    found: dict[str, tuple[Callable[[], Any], float]] = {}
     for solver in SOLVERS:
         for tolerance in TOLERANCES:
             model = LogisticRegression(C=np.inf, solver=solver, tol=tolerance, max_iter=1000)

@@ -125,7 +125,13 @@ def log_normal_cdf(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ProbitNLL(ElementwiseLoss):
-    """-log Phi(z) where t = 1, -log Phi(-z) where t = 0."""
+    """-log Phi(z) where t = 1, -log Phi(-z) where t = 0.  With `response` predictions are of P(t = 1) = Phi(z)."""
+
+    response_scale = "logit"  # so that intervals stay between 0 and 1
+
+    def response(self, z: np.ndarray) -> np.ndarray:
+        """What is expected of t."""
+        return normal_cdf(z)
 
     def f(self, z: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The terms."""
@@ -154,7 +160,11 @@ show(
 assert abs(result.loglik + 185.6791667795594817802) < 1e-9
 slope, level = result.params
 print(f"   half of the beetles die at {10 ** (-level / slope):.1f} mg per litre,", end=" ")
-print(f"99 in 100 at {10 ** ((NormalDist().inv_cdf(0.99) - level) / slope):.1f}\n")
+print(f"99 in 100 at {10 ** ((NormalDist().inv_cdf(0.99) - level) / slope):.1f}")
+middle = result.predict(np.array([[1.8]]), ci=True)
+assert abs(middle.mean[0] - NormalDist().cdf(1.8 * slope + level)) < 1e-12
+print(f"   of {10**1.8:.0f} mg per litre {100 * middle.mean[0]:.0f} in 100 die,", end=" ")
+print(f"95 % interval {100 * middle.lower[0]:.0f} to {100 * middle.upper[0]:.0f}\n")
 
 
 print("4. Weibull: weeks of survival with leukaemia, with and without a marker (Feigl and Zelen, 1965)\n")

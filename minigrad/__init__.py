@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minigrad import training as training
     from minigrad import watching as watching
     from minigrad.derivatives import AsymmetryWarning as AsymmetryWarning
+    from minigrad.derivatives import NotAnalyticWarning as NotAnalyticWarning
     from minigrad.derivatives import Scores as Scores
     from minigrad.derivatives import fisher_at as fisher_at
     from minigrad.derivatives import fisher_matrix as fisher_matrix

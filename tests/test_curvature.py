@@ -1,11 +1,14 @@
 """Products of the Hessian with vectors: the formula, complex steps and differences are one map."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import (
+    ELU,
     BatchNorm1d,
     BCEWithLogitsLoss,
     BernoulliNLLLoss,
@@ -15,16 +18,26 @@ from minigrad import (
     L2Penalty,
     Layer,
     LayerNorm,
+    LeakyReLU,
     Linear,
     LogSoftmax,
     MSELoss,
     NLLLoss,
     Penalized,
     PoissonNLLLoss,
+    ReLU,
     Sequential,
+    Softplus,
     Tanh,
 )
-from minigrad.derivatives import AsymmetryWarning
+from minigrad.derivatives import (
+    AsymmetryWarning,
+    NotAnalyticWarning,
+    fisher_matrix,
+    gauss_newton_matrix,
+    gauss_newton_product,
+    jacobian_vector_product,
+)
 from minigrad.derivatives.curvature import Curvature, curvature_at, hessian, hessian_vector_product
 from minigrad.derivatives.regression import LinearUnits, linear_units, units_of
 from minigrad.derivatives.squares import coupled_squares
@@ -483,14 +496,6 @@ class Steeper(Tanh):
         return super().backward(delta, cache) * 1.00001
 
 
-class Conjugate(Tanh):
-    """Not analytic, and does not say so."""
-
-    def forward(self, z):
-        z_next = np.tanh(z.real).astype(z.dtype)
-        return z_next, z_next
-
-
 def stack(first, between):
     rng = np.random.default_rng(0)
     return Sequential(first(3, 4, rng=rng), between(), Linear(4, 2, rng=rng), LogSoftmax(), NLLLoss())
@@ -502,9 +507,8 @@ def stack(first, between):
     [
         (MeanForSum, Tanh, r"by 0\.weight\[\d, \d\] and 2\.(weight\[\d, \d\]|bias\[\d\]) it is"),
         (Linear, Steeper, r"by 0\.\w+\[.*\] and 2\.\w+\[.*\] it is"),
-        (Linear, Conjugate, r"complex_safe = False: by"),
     ],
-    ids=["rule 3", "rule 2", "not analytic"],
+    ids=["rule 3", "rule 2"],
 )
 def test_a_wrong_rule_shows_in_the_asymmetry(first, between, pair, chunk_size):
     cost = stack(first, between)
@@ -561,6 +565,174 @@ def test_a_layer_that_is_another_function_at_each_call_has_no_step():
         curvature.product(np.ones(8))
 
 
+class Absolute(Layer):
+    """|z| z, which is analytic nowhere, and does not say so."""
+
+    def forward(self, z):
+        return np.abs(z) * z, z
+
+    def backward(self, delta, z):
+        return 2 * np.abs(z) * delta
+
+
+class RealPart(Layer):
+    def forward(self, z):
+        return np.sin(z.real), z
+
+    def backward(self, delta, z):
+        return delta * np.cos(z.real)
+
+
+class RealPartOfRule2(Tanh):
+    def backward(self, delta, cache):
+        return super().backward(delta, cache).real
+
+
+class RealNumber(Layer):
+    """exp(a) z by a function of real numbers alone."""
+
+    parameter_names = ("a",)
+
+    def __init__(self):
+        self.a = np.array(0.3)
+
+    def forward(self, z):
+        return math.exp(self.a) * z, z
+
+    def backward(self, delta, z):
+        return math.exp(self.a) * delta
+
+    def parameter_gradients(self, delta, z):
+        return {"a": np.asarray((delta * z).sum() * math.exp(self.a))}
+
+
+def declared(kind):
+    return type(kind.__name__, (kind,), {"complex_safe": False})
+
+
+USES = {
+    "matrix": lambda c: hessian(c, X, T),
+    "matrix in chunks": lambda c: hessian(c, X, T, chunk_size=4),
+    "product": lambda c: hessian_vector_product(c, np.arange(size_of(c)), X, T),
+    "product in chunks": lambda c: hessian_vector_product(c, np.arange(size_of(c)), X, T, chunk_size=4),
+    "diagonal": lambda c: curvature_at(c, X, T).diagonal(),
+    "trace": lambda c: np.array(curvature_at(c, X, T).trace()),
+    "estimate": lambda c: curvature_at(c, X, T).diagonal_estimate(3, rng=0).value,
+    "Jacobian": lambda c: jacobian_vector_product(c[:-1], np.arange(size_of(c)), X),
+    "Gauss-Newton": lambda c: gauss_newton_matrix(c, X, T),
+    "Fisher": lambda c: fisher_matrix(c, X, T),
+}
+
+
+def size_of(cost):
+    return sum(array.size for array in cost.parameters().values())
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("between", [Absolute, RealPart, RealPartOfRule2, RealNumber])
+def test_a_layer_that_is_not_analytic_and_does_not_say_so_is_found_out(between, use):
+    if between is RealPartOfRule2 and use in ("Jacobian", "Gauss-Newton", "Fisher"):
+        return  # which take rule 2 of real numbers alone
+    with pytest.warns(NotAnalyticWarning, match=r"set complex_safe = False in that layer") as warned:
+        found = USES[use](stack(Linear, between))
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    expected = USES[use](stack(Linear, declared(between)))  # by differences
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+def test_a_loss_and_a_penalty_that_are_not_analytic_are_found_out():
+    class Modulus(MSELoss):
+        def f(self, z, t):
+            return np.abs(z - t) ** 3
+
+        def df(self, z, t):
+            return 3 * np.abs(z - t) * (z - t)
+
+    target = np.random.default_rng(0).normal(size=(9, 2))
+    exact = np.array([np.abs(X @ w - t) for w, t in zip(Linear(3, 2, rng=0).weight, target.T, strict=True)])
+    cost = Sequential(Linear(3, 2, bias=False, rng=0), Modulus("sum"))
+    for use in (hessian, gauss_newton_matrix):
+        with pytest.warns(NotAnalyticWarning, match="is not the derivative that differences have"):
+            h = use(cost, X, target)
+        for k in range(2):
+            block = 6 * (X.T * exact[k]) @ X
+            np.testing.assert_allclose(h[3 * k : 3 * k + 3, 3 * k : 3 * k + 3], block, rtol=1e-7)
+
+
+def test_digits_are_those_of_the_differences_that_are_taken():
+    curvature = curvature_at(stack(Linear, Absolute), X, T)
+    assert curvature.method == "complex step"
+    with pytest.warns(NotAnalyticWarning, match="a complex step through the rules"):
+        digits = curvature.digits
+    assert curvature.method == "central differences"
+    assert 7 <= digits < 14
+    assert curvature.error > 0
+    parts = curvature_at(stack(Linear, Absolute), X, T, chunk_size=4)
+    with pytest.warns(NotAnalyticWarning, match="a complex step through the rules"):
+        digits = parts.digits
+    assert 6 <= digits < 14
+    assert parts.method == "central differences"
+
+
+def test_what_takes_no_complex_numbers_says_why():
+    with pytest.warns(NotAnalyticWarning, match=r"its rules take no complex numbers \(.*not 'complex'\)"):
+        curvature_at(stack(Linear, RealNumber), X, T).product(np.ones(27))
+
+
+@pytest.mark.parametrize("between", [ELU, ReLU, LeakyReLU, Softplus])
+@pytest.mark.parametrize("kind", ["on the kink", "zero", "steep", "flat"])
+def test_analytic_layers_raise_no_alarm_even_on_a_kink(between, kind, recwarn):
+    cost, x = stack(Linear, between), X.copy()
+    if kind == "on the kink":
+        x[::2], cost[0].bias[...] = 0.0, 0.0
+    elif kind == "zero":
+        for array in cost.parameters().values():
+            array[...] = 0.0
+    else:
+        cost[0].weight[...] *= {"steep": 1e4, "flat": 1e-9}[kind]
+    for use in ("product", "matrix", "Jacobian", "Gauss-Newton"):
+        USES[use](cost) if use != "product" else hessian_vector_product(cost, np.ones(size_of(cost)), x, T)
+    curvature_at(cost, x, T).diagonal()
+    assert not [each for each in recwarn if issubclass(each.category, NotAnalyticWarning)]
+
+
+class Times(Layer):
+    parameter_names = ("a", "b")
+
+    def __init__(self, a):
+        self.a, self.b = np.array(a), np.array(1.0)
+
+    def forward(self, z):
+        return self.a * self.b * z, z
+
+    def backward(self, delta, z):
+        return delta * self.a * self.b
+
+    def parameter_gradients(self, delta, z):
+        return {"a": np.asarray((delta * self.b * z).sum()), "b": np.asarray((delta * self.a * z).sum())}
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1])
+@pytest.mark.parametrize("scale", [1e-100, 1e-110, 1e-120, 1e-135, 1e-150])
+def test_parameters_so_small_that_imaginary_parts_underflow(scale, chunk_size, recwarn):
+    """C = sum (a b z - t)^2, at b = 1, z = (1, 2), t = (a, 0)."""
+    z, target = np.array([[1.0], [2.0]]), np.array([[scale], [0.0]])
+    curvature = curvature_at(Sequential(Times(scale), MSELoss("sum")), z, target, chunk_size=chunk_size)
+    h = curvature.matrix() / np.array([[1, scale], [scale, scale * scale]])
+    np.testing.assert_allclose(h, [[10.0, 18.0], [18.0, 10.0]], rtol=1e-11)
+    assert curvature.digits >= 11
+    assert not recwarn
+
+
+def test_digits_do_not_count_what_has_underflowed():
+    z, target = np.array([[1.0], [2.0]]), np.array([[1e-158], [0.0]])
+    curvature = curvature_at(Sequential(Times(1e-158), MSELoss("sum")), z, target)
+    h = curvature.matrix() / np.array([[1, 1e-158], [1e-158, 1e-316]])
+    wrong = np.abs(h / np.array([[10.0, 18.0], [18.0, 10.0]]) - 1).max()
+    assert curvature.digits <= max(0, -np.log10(wrong + 1e-14))
+
+
 def test_dropout_is_refused():
     cost = Sequential(Linear(3, 4), Dropout(), Linear(4, 2), LogSoftmax(), NLLLoss())
     with pytest.raises(ValueError, match=r"draws from its generator '1\.rng' at every call: leave out .* Dropout"):
@@ -573,6 +745,13 @@ def test_messages():
         hessian_vector_product(cost, np.ones(25), X, T)
     with pytest.raises(ValueError, match=r"got nan in vector\[0\]"):
         hessian_vector_product(cost, np.full(26, np.nan), X, T)
+    for product in (hessian_vector_product, gauss_newton_product):
+        with pytest.raises(
+            TypeError, match=r"expects a vector of real numbers, got ndarray of complex128.*real and of"
+        ):
+            product(cost, np.full(26, 1j), X, T)
+    with pytest.raises(TypeError, match="jacobian_vector_product expects a vector of real numbers"):
+        jacobian_vector_product(cost, {name: 1j * array for name, array in cost.parameters().items()}, X, T)
     with pytest.raises(ValueError, match=r"'0\.bias' is lacking"):
         hessian_vector_product(cost, {"0.weight": np.ones((4, 3))}, X, T)
     with pytest.raises(TypeError, match="expects a layer, got list"):

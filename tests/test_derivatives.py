@@ -1,9 +1,13 @@
 """Jacobians, Gauss-Newton and Fisher products, estimates: against formulas, expectations and other libraries."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 import minigrad.derivatives as derivatives
+import minigrad.derivatives.likelihoods as likelihoods
 from minigrad import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -369,3 +373,23 @@ def test_what_is_loaded_later_is_found():
         for name in names:
             assert getattr(derivatives, name).__doc__
             assert name in dir(derivatives)
+
+
+@pytest.mark.parametrize("name", ["SOFTMAX", "SIGMOID", "EXPONENTIAL", "IDENTITY"])
+def test_means_are_one_object_after_pickles_and_copies(name):
+    mean = getattr(likelihoods, name)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps({"mean": mean}, protocol))["mean"] is mean
+    assert copy.deepcopy([mean])[0] is mean
+    assert copy.copy(mean) is mean
+    z = np.array([[-1.0, 0.5, 2.0]])
+    p = {"SOFTMAX": np.exp(z) / np.exp(z).sum(), "SIGMOID": 1 / (1 + np.exp(-z)), "EXPONENTIAL": np.exp(z)}
+    np.testing.assert_allclose(mean.of(z), p.get(name, z), rtol=1e-14)
+
+
+def test_another_mean_is_pickled_as_it_is():
+    mean = likelihoods.Mean(np.exp, False, np.ones_like)
+    other = pickle.loads(pickle.dumps(mean))
+    assert type(other) is likelihoods.Mean
+    assert other == mean
+    assert copy.deepcopy(mean) == mean

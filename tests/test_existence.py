@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.existence import Existence, Multipliers, existence, null_space
+from minigrad.existence import Columns, Existence, Multipliers, Table, existence, null_space
+from minigrad.existence.claim import least_margin
 from minigrad.existence.exact import echelon, null_basis, solve, whole
 from minigrad.existence.faces import partition
 
@@ -134,7 +135,7 @@ def test_the_partition_of_rows_proves_itself(seed):
     rows[rng.random(rows.shape) < 0.3] = 0
     rows = rows.tolist()
     guess = rng.random(len(rows)) * (rng.random(len(rows)) < 0.5)
-    direction, multipliers = partition(rows, guess)
+    direction, multipliers, _ = partition(rows, guess)
     assert all(value > 0 for value in multipliers.values())
     assert all(sum(v * rows[i][c] for i, v in multipliers.items()) == 0 for c in range(width))
     margins = [0] * len(rows) if direction is None else [np.dot(row, direction) for row in rows]
@@ -320,6 +321,106 @@ def test_a_certificate_that_does_not_fit_is_refused():
     assert (answer.kind, answer.check(x, t), pair.check(x, t)) == ("exists", True, False)
 
 
+def told_by(direction, x, target):
+    """U_t - U_k of all rows and classes, in fractions, along floating-point numbers."""
+    design = [[*map(Fraction, row), Fraction(1)] for row in x.tolist()]
+    units = [[Fraction(float(v)) for v in unit] for unit in direction]
+    u = [[sum(a * b for a, b in zip(row, unit, strict=True)) for unit in units] for row in design]
+    return np.array([[row[t] - v for v in row] for row, t in zip(u, target.tolist(), strict=True)], dtype=object)
+
+
+def test_the_printed_direction_of_whole_data_is_one():
+    rng = np.random.default_rng(0)
+    for trial in range(150):
+        x = rng.integers(-3, 4, size=(int(rng.integers(3, 25)), int(rng.integers(1, 5)))).astype(float)
+        classes = 2 + trial % 2
+        scores = x @ rng.integers(-2, 3, size=(x.shape[1], classes)) + rng.integers(0, 2, size=(len(x), classes))
+        target = scores.argmax(axis=1)
+        found = existence(x, target, classes=classes)
+        if found.kind == "exists":
+            continue
+        margins = told_by(found.direction, x, target)
+        np.testing.assert_array_equal(margins > 0, found.strict_pairs)
+        assert (margins >= 0).all()
+        assert least_margin(found.direction, x, found.strict_pairs) >= 1e-9
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-8, 1e-10, 1e-12, 1e-15])
+def test_the_direction_of_a_tiny_gap_is_one_in_numbers(gap):
+    rng = np.random.default_rng(1)
+    for _ in range(6):
+        x, w = rng.normal(size=(20, 2)), rng.normal(size=2)
+        x[1] = x[0] + gap * w
+        target = (x @ w > (x[0] + x[1]) @ w / 2).astype(int)
+        found = existence(x, target)
+        assert found.kind == "complete"
+        assert (told_by(found.direction, x, target) > 0).sum() == 20
+        margin = least_margin(found.direction, x, found.strict_pairs)
+        assert margin > 0.01 * gap - 1e-15
+
+
+def test_short_numbers_are_not_taken_for_a_margin_that_rounding_hides():
+    x = np.array([[0.0], [1 - 1e-12], [1.9], [3.0]])  # x - 1 is the shortest
+    found = existence(x, np.array([0, 0, 1, 1]))
+    assert found.kind == "complete"
+    assert least_margin(found.direction, x, found.strict_pairs) > 1e-3
+
+
+def test_null_vectors_that_the_data_do_not_have_are_refused():
+    x = np.column_stack([LINE, 2 * LINE])
+    found = existence(x, RIGHT)
+    other = Existence(**{**vars(found), "null": found.null._replace(vectors=found.null.vectors[::-1])})
+    assert (found.check(x, RIGHT), other.check(x, RIGHT)) == (True, False)
+
+
+def test_an_answer_that_says_something_else_than_its_proof_is_refused():
+    data = examples()
+    found = {kind: existence(x, t, classes=3) for kind, (x, t) in data.items()}
+
+    def check(name, x=None, t=None, **fields):
+        own_x, own_t = data[name]
+        answer = Existence(**{**vars(found[name]), **fields})
+        return answer.check(own_x if x is None else x, own_t if t is None else t, classes=3)
+
+    for kind, answer in found.items():
+        x, t = data[kind]
+        assert check(kind)
+        for other in ("exists", "complete", "quasi", "undecided", "nonsense"):
+            assert check(kind, kind=other) == (other == kind)
+        assert not check(kind, class_pairs=[(0, 2)])
+        assert not check(kind, strict=~answer.strict)
+        assert not check(kind, likelihood="probit")
+        assert not check(kind, null=null_space(np.column_stack([x, x])))
+        for other_x, other_t in ((x[:-1], t[:-1]), (x[:5], t[:5]), (x[:, :2], t), (np.column_stack([x, x]), t)):
+            assert not check(kind, other_x, other_t)
+    multipliers = found["exists"].multipliers
+    assert not check("exists", direction=np.ones((3, 4)))
+    for field, part in (
+        ("row", multipliers.row + 80),
+        ("row", -1 - multipliers.row),
+        ("row", multipliers.row[:-1]),
+        ("against", multipliers.against + 3),
+        ("value", multipliers.value * np.nan),
+        ("value", multipliers.value * np.inf),
+    ):
+        assert not check("exists", multipliers=multipliers._replace(**{field: part}))
+    for kind in ("complete", "quasi"):
+        direction, exact = found[kind].direction, found[kind].exact_direction
+        assert not check(kind, direction=-direction)
+        assert not check(kind, direction=None)
+        assert not check(kind, exact_direction=None)
+        assert not check(kind, exact_direction=exact[:, 1:])
+        assert not check(kind, exact_direction=exact.astype(float))
+
+
+def test_what_is_not_proven_is_said():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3600, 70))
+    x[:, 0] = np.arange(3600) == 17
+    found = existence(x, rng.integers(0, 4, 3600))
+    assert "that no other rows can be strict is not proven: 213 parameters are too many to tell" in str(found)
+
+
 def test_many_rows_are_looked_at_in_parts():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 4))
@@ -469,3 +570,42 @@ def test_messages():
     ):
         with pytest.raises(ValueError, match=message):
             existence(x, target, **options)
+
+
+def test_what_is_known_of_columns_changes_no_answer():
+    rng = np.random.default_rng(5)
+    x = np.column_stack([rng.normal(size=(9000, 2)), np.ones(9000)])
+    x[:, 2] = x[:, 0] + x[:, 1]
+    t = (x[:, 0] + rng.logistic(size=9000) > 0).astype(int)
+    columns = Columns.of(Table(x, True))
+    for target in (t, (x[:, 0] > 0.1).astype(int)):
+        alone = existence(x, target, likelihood="sigmoid")
+        told = existence(x, target, likelihood="sigmoid", columns=columns)
+        assert alone.kind == told.kind
+        assert told.check(x, target)
+        np.testing.assert_array_equal(alone.null.vectors, told.null.vectors)
+    # Of other rows, or other data, they say nothing.
+    few = np.ones(9000)
+    few[100:] = 0
+    assert existence(x, t, likelihood="sigmoid", weights=few, columns=columns).check(x, t, weights=few)
+    assert existence(x[:, :2], t, likelihood="sigmoid", columns=columns).null.vectors.shape == (3, 0)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_ends_of_columns_are_found_with_their_rows(order):
+    x = np.asarray(np.random.default_rng(6).normal(size=(10_000, 7)), order=order)
+    table = Table(x, True)
+    np.testing.assert_array_equal(table.lowest, x.min(axis=0))
+    np.testing.assert_array_equal(table.highest, x.max(axis=0))
+    np.testing.assert_array_equal(table.extremes, np.concatenate([x.argmin(axis=0), x.argmax(axis=0)]))
+
+
+def test_a_start_that_is_far_off_is_left():
+    """Offsets put the maximum far from 0, which says nothing of separation."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(40, 2))
+    t = (x[:, 0] + rng.logistic(size=40) > 0).astype(int)
+    for start in ([[1e6, -1e7, 1e5]], [[-1e12, 0, 0]]):
+        found = existence(x, t, likelihood="sigmoid", start=start)
+        assert found.exists
+        assert found.check(x, t)

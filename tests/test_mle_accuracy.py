@@ -134,9 +134,8 @@ def test_every_covariance_is_the_exact_one(results, name):
         assert of_covariance(result.cov("expected"), exact["covariance_expected"]) >= asked
     if exact["condition_opg"] < 1e16:
         assert of_covariance(result.cov("opg"), exact["covariance_opg"]) >= asked_of(exact["condition_opg"]) - 1
-    else:  # there is no digit of it
-        with pytest.raises(ValueError, match="outer product"):
-            result.cov("opg")
+    else:  # summed of rows of bread times score, it keeps digits all the same
+        assert of_covariance(result.cov("opg"), exact["covariance_opg"]) >= 5
 
 
 @pytest.mark.parametrize("name", [name for name, problem in PROBLEMS.items() if problem.weights is not None])

@@ -3,6 +3,8 @@
 import datetime
 import decimal
 import fractions
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -13,6 +15,7 @@ from minigrad import (
     BCEWithLogitsLoss,
     BernoulliNLLLoss,
     CrossEntropyLoss,
+    ElementwiseLoss,
     Embedding,
     Flatten,
     GaussianNLLLoss,
@@ -36,10 +39,12 @@ from minigrad import (
     SmoothL1Loss,
     Softmax,
     Tanh,
+    mle,
 )
 from minigrad.mle.entry.data import data_of, new_inputs, new_target
 from minigrad.mle.entry.heads import built
 from minigrad.mle.entry.observations import groups_of
+from minigrad.mle.inference.expressions import differences
 
 N = 12
 X = np.random.default_rng(0).normal(size=(N, 2))
@@ -676,6 +681,130 @@ def test_rows_are_named_and_in_one_order():
             data_of(poisson(features=1), Labelled(X[:, 0], index), given[0], **given[1])
     with pytest.raises(ValueError, match="in one order"):
         groups_of(Labelled(THREE, index[::-1]), N, np.asarray(index))
+    with pytest.raises(ValueError, match="rows of y and weights in one order, got row 0 as s0 in y"):
+        data_of(poisson(features=1), X[:, 0], Labelled(THREE, index), weights=Labelled(THREE + 1, index[::-1]))
+
+
+def test_rows_that_are_numbered_are_compared_too():
+    """The same numbers in another order, or from another origin, are other rows, whatever kind of index counts them."""
+    pandas = pytest.importorskip("pandas")
+    frame, y = pandas.DataFrame(X, columns=["a", "b"]), pandas.Series(TWO)
+    turned = pandas.Series(TWO + 1.0).sample(frac=1, random_state=0)
+    first = turned.index[0]
+    assert first != 0
+    for options in ({"weights": turned}, {"offset": turned}, {"groups": turned}):
+        (what,) = options
+        with pytest.raises(
+            ValueError, match=rf"X and {what} in one order, got row 0 as 0 in X and as {first} in {what}"
+        ):
+            mle.fit(logit(), frame, y, **options)
+        with pytest.raises(ValueError, match=rf"y and {what} in one order" if what != "groups" else "in one order"):
+            mle.fit(logit(), X, y, **options)
+    with pytest.raises(ValueError, match=r"got row 0 as 0 in X and as \d+ in y: y.loc\[X.index\], or y.to_numpy\(\)"):
+        mle.fit(logit(), frame, y.sample(frac=1, random_state=0))
+    with pytest.raises(ValueError, match="got row 0 as 5 in X and as 0 in y"):
+        mle.fit(logit(), frame.iloc[5:], y.iloc[:-5])
+    columns = {"a": frame["a"], "b": frame["b"].sample(frac=1, random_state=0)}
+    with pytest.raises(ValueError, match=r"rows of X\['a'\] and X\['b'\] in one order.*pandas.DataFrame\(X\)"):
+        mle.fit(logit(), columns, y)
+    with pytest.raises(ValueError, match=r"rows of X\[0\] and X\[1\] in one order"):
+        data_of(ARow(), (frame, turned), X[:, 0])
+    drawn = frame.sample(frac=0.9, random_state=1), y.sample(frac=0.9, random_state=1)
+    assert data_of(logit(), *drawn).x.tolist() == X[drawn[0].index].tolist()
+    assert data_of(logit(), frame, y.to_numpy(), weights=turned.to_list()).rows is frame.index
+    gaps = [*range(N - 1), np.nan]  # a missing name is the same as another
+    assert data_of(poisson(features=1), Labelled(X[:, 0], gaps), Labelled(THREE, gaps)).row(3) == "row 3 (3.0)"
+    with pytest.raises(ValueError, match=r"got row 11 as nan in X and as 11\.0 in y"):
+        data_of(poisson(features=1), Labelled(X[:, 0], gaps), Labelled(THREE, [*range(N - 1), 11.0]))
+
+
+def test_groups_are_looked_at_by_fit():
+    """Before anything is fitted, not where standard errors are asked for."""
+    for groups, message in (
+        ([1, 2], "got 12 rows of X and 2 of groups"),
+        (np.where(np.arange(N) == 4, np.nan, TWO), "a group for each row, got none in row 4 of groups"),
+        (np.array([*["2000-01-01"] * 3, "NaT", *["2001-01-01"] * 8], dtype="M8[D]"), "got none in row 3 of groups"),
+        (np.zeros(N), "groups to be two or more, got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mle.fit(logit(), X, TWO, groups=groups)
+    with pytest.raises(TypeError, match="groups as an array, a table or a list, got str"):
+        mle.fit(logit(), X, TWO, groups="a")
+    with pytest.raises(ValueError, match="with cov='cluster' and no other, got cov='cluster' without groups"):
+        mle.fit(logit(), X, TWO, cov="cluster")
+    with pytest.raises(ValueError, match="with cov='cluster' and no other, got cov='HC0' with groups"):
+        mle.fit(logit(), X, TWO, cov="HC0", groups=THREE)
+    named, column = np.array(list("abc"))[THREE], {"person": [(0, int(k)) for k in THREE]}
+    assert mle.fit(poisson(), X, THREE, groups=named).groups.tolist() == THREE.tolist()
+    assert groups_of(Frame(person=np.array(THREE)), N)[0].tolist() == THREE.tolist()
+    with pytest.raises(ValueError, match=r"groups of shape \(12,\)"):
+        groups_of(column, N)
+
+
+def test_two_classes_under_a_sigmoid_have_the_first_as_reference():
+    text = np.where(TWO, "yes", "no")
+    plain = mle.fit(logit(), X, text, reference="no")
+    for y, options, fix in (
+        (text, {}, r"those of yes beside no, and classes=\['yes', 'no'\] swaps them"),
+        (TWO, {"classes": ["no", "yes"]}, r"1 - y and classes=\['yes', 'no'\] swaps them"),
+    ):
+        with pytest.raises(ValueError, match="reference to be a class of a softmax, got 'yes': .*" + fix):
+            mle.fit(logit(), X, y, reference="yes", **options)
+    with pytest.raises(ValueError, match=r"those of 1 beside 0, and classes=\[1, 0\] swaps them"):
+        mle.fit(logit(), X, TWO, reference=1)
+    for y, classes in ((text, ["yes", "no"]), (1 - TWO, ["yes", "no"]), (TWO, [1, 0])):  # what the messages say
+        swapped = mle.fit(logit(), X, y, classes=classes)
+        np.testing.assert_allclose(swapped.params, -plain.params, rtol=1e-10)
+    assert swapped.data.labels == ["1", "0"]
+    with pytest.raises(ValueError, match="reference to be a class of a softmax, got 0: leave it out"):
+        mle.fit(poisson(), X, THREE, reference=0)
+    deep = Sequential(Linear(2, 2, rng=0), Tanh(), Linear(2, 1, rng=0), BernoulliNLLLoss())
+    for cost in (logit(), deep):
+        with pytest.raises(ValueError, match="'sum_to_zero' of the classes of a softmax, got it for a stack without"):
+            mle.fit(cost, X, TWO, identification="sum_to_zero")
+
+
+class OwnLogit(ElementwiseLoss):
+    """log(1 + e^z) - t z."""
+
+    def f(self, z, t):
+        return np.log(1 + np.exp(z)) - t * z
+
+    def df(self, z, t):
+        return 1 / (1 + np.exp(-z)) - t
+
+
+def test_text_for_a_loss_of_ones_own_is_coded_by_classes():
+    text = np.where(TWO, "yes", "no")[:, np.newaxis]
+    own = Sequential(Linear(2, 1, rng=0), OwnLogit())
+    data = data_of(own, X, text, classes=["no", "yes"])
+    assert data.target.tolist() == TWO[:, np.newaxis].tolist()
+    assert data.values == ["no", "yes"]
+    assert new_target(data, text[:3]).tolist() == TWO[:3, np.newaxis].tolist()
+    assert data_of(own, X, text.astype(object), classes=["yes", "no"]).target[0] == 1
+    for classes in (None, ["no"]):
+        with pytest.raises(TypeError, match=r"text such as 'no': classes=\[...\], two or more in order, codes them"):
+            data_of(own, X, text, classes=classes)
+    with pytest.raises(ValueError, match="the classes no, maybe, got 'yes' in row 1 of y"):
+        data_of(own, X, text, classes=["no", "maybe"])
+    assert data_of(own, X, TWO * 0.5).target.tolist() == (TWO * 0.5).tolist()
+
+
+def test_masked_arrays_are_not_loaded():
+    """NumPy loads numpy.ma, tens of milliseconds, where it is first named; nobody who has no mask needs it."""
+    code = (
+        "import sys, numpy as np; from minigrad import *; from minigrad.mle import fit;"
+        "fit(Sequential(Linear(1, 1), BernoulliNLLLoss()), [0.0, 1, 2, 3], [0, 1, 0, 1]).se;"
+        "sys.exit('numpy.ma' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_products_in_constraints_need_a_sign():
+    with pytest.raises(ValueError, match=r"constraint '2 age = 0' cannot be read, at 'age': write 2\*age"):
+        differences("2 age = 0", ["age", "const"])
+    with pytest.raises(ValueError, match=r"at 'age': expected such as 'x1 = x2'"):
+        differences("const age = 0", ["age", "const"])
 
 
 # New rows.
@@ -750,7 +879,7 @@ def test_pandas():
     assert np.array_equal(new_inputs(data, frame[["b", "a"]].head(3)), frame.to_numpy()[:3])
     strings = pandas.Series(np.array(["u", "v", "w"])[THREE], index=index)
     assert data_of(softmax(), frame, strings).classes == ["u", "v", "w"]
-    assert data_of(softmax(), frame.reset_index(drop=True), strings.tolist()).rows is None, "rows that only count"
+    assert data_of(softmax(), frame.reset_index(drop=True), strings.tolist()).row(2) == "row 2", "rows that only count"
     assert data_of(softmax(), frame, y.to_frame()).classes == ["low", "mid", "high"]
     whole = pandas.DataFrame({1: X[:, 0], 2: pandas.array(THREE, dtype="Int64")})
     assert data_of(poisson(), whole, THREE).names == ["1", "2"]

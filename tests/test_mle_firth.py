@@ -1,6 +1,7 @@
 """Firth's penalised likelihood, against closed forms and extended precision."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,7 +181,53 @@ def test_the_penalty_is_half_the_log_determinant(data, model):
     assert here.gradient == pytest.approx(differences, rel=1e-7, abs=1e-8)
 
 
+@pytest.mark.parametrize("counts", [[[7, 3], [4, 9]], [[2, 2, 1], [3, 1, 5]], [[1, 4, 2, 2], [3, 1, 5, 1]]])
+def test_of_a_table_the_curvature_is_exact(counts):
+    """As many parameters as cells: the leverages do not change, at the maximum."""
+    x, y = table(counts)
+    result = binary(x, y.astype(float)) if len(counts[0]) == 2 else softmax(x, y, len(counts[0]))
+    likelihood, u, h = result.likelihood, result.maximum.u, 1e-5
+    slope = lambda u: likelihood.evaluate(u).gradient + likelihood.penalty(u).gradient  # noqa: E731
+    exact = np.array([(slope(u + h * e) - slope(u - h * e)) / (2 * h) for e in np.eye(likelihood.size)])
+    np.testing.assert_allclose(likelihood.bend(u), exact, rtol=1e-6, atol=1e-8)
+    assert result.maximum.iterations <= 10
+
+
+def test_many_parameters_and_few_rows():
+    """Each class alone on its side; scoring by the information alone stands still here."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 12))
+    y = np.argmax(x @ rng.normal(size=(12, 6)), axis=1)
+    result = softmax(x, y, 6)
+    assert result.maximum.reason == "converged"
+    assert result.maximum.decrement < 1e-9
+    assert result.maximum.iterations < 250
+
+
 # What is said of it.
+
+
+def test_several_maxima_have_no_profile():
+    """0 and 1 of the digits by two pixels: the penalised likelihood rises again far out, on rows that tie."""
+    held = np.load(Path(__file__).parents[1] / "examples" / "data" / "digits.npz")
+    result = binary(*two_pixels(held))
+    assert result.verdict.exists
+    with pytest.raises(mle.EstimateError, match=r"it rises above what it is there, .* one of several maxima"):
+        result.ci(kind="profile")
+
+
+def two_pixels(held):
+    images, labels = (held[name] for name in held.files[:2])
+    images = images.reshape(len(labels), -1)
+    two = labels < 2
+    return images[two][:, [36, 44]].astype(float), labels[two].astype(float)
+
+
+def test_sampling_weights_are_refused(data):
+    with pytest.raises(
+        ValueError, match="Firth's penalty is not there for sampling weights: it weighs the information"
+    ):
+        binary(data["x"], data["binary"], weights=data["w"], kind="sampling")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -272,6 +319,23 @@ def test_firth_of_a_regression_and_of_a_plane(data):
     turned = np.linalg.qr(np.arange(9.0).reshape(3, 3) ** 2 + np.eye(3))[0]
     inner = Restricted(plain.likelihood, plain.likelihood.start, turned)
     assert inner.at(firth(inner).u) == pytest.approx(found.u, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "counts", [(50, 51, 100, 102), (0, 5, 5, 0), (1, 0, 3, 800), (500, 500, 500, 501), (1000, 1001, 2000, 2003)]
+)
+def test_the_stated_digits_of_a_table_are_there(counts):
+    """Each cell counts half an observation more; errors are those of the information at these shares."""
+    mp = pytest.importorskip("mpmath")
+    x, y = np.repeat([1.0, 1.0, 0.0, 0.0], counts)[:, np.newaxis], np.repeat([1.0, 0.0, 1.0, 0.0], counts)
+    result = binary(x, y)
+    with mp.workdps(40):
+        a, b, c, d = (n + mp.mpf(1) / 2 for n in counts)
+        own, other = (a + b) ** 2 / (a * b * (a + b - 1)), (c + d) ** 2 / (c * d * (c + d - 1))
+        exact = [mp.log(a * d / (b * c)), mp.log(c / d), mp.sqrt(own + other), mp.sqrt(other)]
+        pairs = [(mp.mpf(float(v)), e) for v, e in zip([*result.params, *result.se], exact, strict=True) if e]
+        there = min(float(-mp.log10(abs(v / e - 1) + mp.mpf("1e-17"))) for v, e in pairs)
+    assert there >= result.digits >= 9
 
 
 def test_a_search_that_is_cut_short_says_so(data):

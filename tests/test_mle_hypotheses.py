@@ -221,8 +221,13 @@ def test_the_score_test_needs_no_estimate():
     exact = np.sum((observed - expected) ** 2 / expected)
     assert result.score_test("x = 0").statistic == pytest.approx(exact, rel=1e-11)
     for test in ("wald_test", "lr_test"):
-        with pytest.raises(mle.EstimateError, match="there are no tests"):
+        with pytest.raises(mle.EstimateError, match="no tests"):
             getattr(result, test)("x = 0")
+
+
+def test_a_test_has_the_usual_name_of_p(data):
+    test = binary(data["x"], data["binary"]).wald_test("x1 = 0")
+    assert test.pvalue == test.p
 
 
 def test_a_test_is_printed(data):

@@ -22,12 +22,14 @@ from minigrad import (
     PoissonNLLLoss,
     ReLU,
     Sequential,
+    mle,
 )
 from minigrad.derivatives import hessian, value_and_gradients
 from minigrad.mle.entry.data import Data
 from minigrad.mle.regressions import designs
 from minigrad.mle.regressions.error_free import Total, exact_products, slices, two_product, two_sum
 from minigrad.mle.regressions.regression import regression
+from minigrad.mle.regressions.rows import leverages
 from minigrad.mle.search.maximize import maximize, search
 
 HEADS = ("sigmoid", "bernoulli", "poisson", "softmax", "cross entropy", "multi-label", "counts")
@@ -415,7 +417,7 @@ def test_leverages_are_those_of_the_weighted_design(head, bias):
         likelihood = problem(head, bias=bias, weights=w)
     found = maximize(likelihood)
     covariance = np.linalg.inv(found.objective.hessian)
-    leverage = likelihood.leverage(found.u, covariance)
+    leverage = leverages(likelihood, found.u, covariance)
     assert leverage.sum() == pytest.approx(likelihood.size, rel=1e-9)  # the trace of a projection
     curved = hessian(likelihood.trained(found.u), likelihood.data.x[7:8], likelihood.data.target[7:8]) * w[7]
     units = np.eye(likelihood.size)
@@ -501,3 +503,178 @@ def test_statsmodels_agrees():
         np.testing.assert_allclose(params, np.ravel(theirs.params, order="F"), rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(se, np.ravel(theirs.bse, order="F"), rtol=1e-6)
         assert -found.local.value == pytest.approx(theirs.llf, rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e3, 1e4])
+@pytest.mark.parametrize("head", ["sigmoid", "poisson"])
+def test_offsets_of_any_size_that_columns_undo_change_only_their_coefficients(head, size):
+    """An offset s x_1 is s less in the coefficient of x_1: the same maximum, reached from further away."""
+    rng = np.random.default_rng(4)
+    x = np.round(rng.normal(size=(60, 2)), 3)
+    z = x @ [0.6, -0.4]
+    y = rng.poisson(np.exp(z)) if head == "poisson" else (z + rng.logistic(size=60) > 0)
+    target = y.astype(float)[:, np.newaxis]
+    plain, moved = (
+        maximize(regression(cost_of(head, 2), data_of(x, target, offset=offset))) for offset in (None, size * x[:, :1])
+    )
+    assert plain.reason == moved.reason == "converged"
+    assert moved.iterations < 30
+    assert moved.local.value == pytest.approx(plain.local.value, rel=1e-12)
+    assert moved.digits > 9
+
+
+def test_a_maximum_that_hangs_on_few_rows_is_found_where_offsets_are_far_apart():
+    """Poisson, offset 100 x: the gradient in fractions of 50 digits is 0 at the end."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(150, 3))
+    y = rng.poisson(np.exp(0.5 * x[:, 0] + 0.25 * x[:, 1])).astype(float)[:, np.newaxis]
+    for size in (-60.0, 100.0):
+        likelihood = regression(cost_of("poisson", 2), data_of(x[:, 1:], y, offset=size * x[:, :1]))
+        found = maximize(likelihood)
+        assert found.reason == "converged"
+        assert found.condition < 1e4
+        weight, bias = likelihood.coefficients(found.u)
+        rate = np.exp(size * x[:, 0] + x[:, 1:] @ weight[0] + bias[0])
+        design = np.column_stack([x[:, 1:], np.ones(150)])
+        error = np.sqrt(np.linalg.inv(design.T @ (rate[:, np.newaxis] * design)).diagonal())
+        assert np.abs((y[:, 0] - rate) @ design * error).max() < 1e-8  # standard errors, about
+
+
+@pytest.mark.parametrize("seed", [0, 16, 26, 27])
+def test_offsets_at_random_leave_few_rows_that_count(seed):
+    """Where hardly a row has any curvature, the way to the maximum goes along directions that have none."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(40, 3))
+    y = rng.poisson(np.exp(0.5 * x[:, 0])).astype(float)[:, np.newaxis]
+    likelihood = regression(cost_of("poisson", 3), data_of(x, y, offset=300 * rng.normal(size=(40, 1))))
+    found = maximize(likelihood)
+    assert found.reason == "converged"
+    assert found.digits > 8
+    gradient = likelihood.precise_gradient(found.u)
+    assert math.sqrt(gradient @ np.linalg.solve(found.local.hessian, gradient)) < 1e-9
+
+
+def test_steps_with_the_hessian_of_some_rows_end_where_newtons_do():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40_000, 4))
+    y = (x[:, 0] + rng.logistic(size=40_000) > 0.5).astype(float)[:, np.newaxis]
+    likelihood = regression(cost_of("sigmoid", 4), data_of(x, y))
+    assert likelihood.hessian_at_start is not None
+    here = likelihood.evaluate(likelihood.start).hessian
+    assert np.abs(likelihood.hessian_at_start / here - 1)[np.diag_indices(5)].max() < 0.1
+    first, second = maximize(likelihood), maximize(likelihood, np.zeros(5))
+    np.testing.assert_allclose(first.u, second.u, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(first.local.hessian, second.local.hessian, rtol=1e-11, atol=1e-8)
+
+
+def test_a_parameter_that_rows_of_tiny_residuals_know_has_its_digits():
+    """A column that one row has, which others all but decide: its MAP estimate is e / penalty, for a tiny e = 1 - p."""
+    rng = np.random.default_rng(1)
+    x = np.zeros((40, 2))
+    x[:, 0] = 3 * rng.normal(size=40)
+    x[3] = 25, 1
+    y = (rng.logistic(size=40) + x[:, 0] > 0).astype(float)
+    y[3] = 1
+    likelihood = regression(Penalized(cost_of("sigmoid", 2), L2Penalty(1.0, "*weight")), data_of(x, y[:, np.newaxis]))
+    found = maximize(likelihood)
+    weight, bias = likelihood.coefficients(found.u)
+    z = x[3] @ weight[0] + bias[0]
+    assert weight[0, 1] < 1e-5
+    assert weight[0, 1] == pytest.approx(1 / (1 + math.exp(z)), rel=1e-12)
+    assert found.digits > 10
+
+
+def nearly_twins(seed, apart, count=40):
+    """A column and one that differs by `apart`, and classes that neither knows of."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=count)
+    return np.column_stack([a, a + apart * rng.normal(size=count)]), rng.integers(0, 2, count).astype(float)
+
+
+def fitted_by_hand(x, y, start):
+    """Estimates and standard errors of a sigmoid by Newton's method with 60 digits, columns and then the constant."""
+    mp = pytest.importorskip("mpmath").mp
+    with mp.workdps(60):
+        rows = mp.matrix([[*map(mp.mpf, map(float, row)), mp.mpf(1)] for row in x])
+        v = mp.matrix([mp.mpf(float(each)) for each in start])
+        for _ in range(12):
+            p = [1 / (1 + mp.exp(-z)) for z in rows * v]
+            pull = rows.T * mp.matrix([mp.mpf(float(t)) - each for t, each in zip(y, p, strict=True)])
+            inverse = (rows.T * mp.diag([each * (1 - each) for each in p]) * rows) ** -1
+            v += inverse * pull
+        return np.array([float(e) for e in v]), np.array([float(mp.sqrt(inverse[i, i])) for i in range(len(v))])
+
+
+@pytest.mark.parametrize("apart", [1e-7, 3e-8, 1e-8, 1e-9])
+def test_columns_apart_by_little_more_than_rounding_have_the_digits_that_are_said(apart):
+    """The condition is about 1 / apart^2, beyond what a Hessian in doubles can tell from infinity."""
+    for seed in range(4):
+        x, y = nearly_twins(seed, apart)
+        found = mle.fit(Sequential(Linear(2, 1), BernoulliNLLLoss("sum")), x, y)
+        assert found.verdict.status == "regular"
+        params, errors = fitted_by_hand(x, y, found.params)
+        wrong = max(np.abs(found.params / params - 1).max(), np.abs(found.se / errors - 1).max())
+        assert -np.log10(wrong) >= found.digits >= 15 - np.log10(found.condition) / 2 - 3
+        assert found.maximum.iterations < 30
+
+
+@pytest.mark.parametrize("apart", [3e-8, 1e-9, 1e-12])
+def test_the_order_of_rows_and_columns_changes_no_verdict_on_columns_nearly_the_same(apart):
+    for seed in range(6):
+        x, y = nearly_twins(seed, apart)
+        order = np.random.default_rng(seed).permutation(len(x))
+        kinds = {
+            mle.fit(Sequential(Linear(2, 1), BernoulliNLLLoss("sum")), *each).verdict.status
+            for each in ((x, y), (x[order], y[order]), (x[:, ::-1], y))
+        }
+        assert len(kinds) == 1
+
+
+@pytest.mark.parametrize("places", [9, 10, 11, 13])
+def test_no_estimate_is_regular_below_the_null_model(places):
+    for seed in range(6):
+        a, y = nearly_twins(seed, 0.0)
+        x = np.column_stack([a[:, 0], np.round(a[:, 0], places)])
+        found = mle.fit(Sequential(Linear(2, 1), BernoulliNLLLoss("sum")), x, y)
+        if found.verdict.exists:
+            assert np.isfinite(found.condition)
+            assert np.isfinite(found.se).all()
+            assert found.loglik >= found.loglik_null
+            assert found.maximum.decrement < 1e-3
+
+
+@pytest.mark.parametrize("ridge", [0.1, 1.0])
+def test_estimates_that_are_0_beside_their_errors_do_not_take_digits_of_the_others(ridge):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[:, 2] = 0
+    x[0, 2], x[1, 2] = 1, -1  # two rows that nearly undo each other
+    x[1, :2] = x[0, :2] + 1e-10
+    y = np.random.default_rng(1).integers(0, 2, 40).astype(float)
+    y[:2] = 1
+    assert mle.fit(Sequential(Linear(3, 1), BernoulliNLLLoss("sum")), x, y, penalty=ridge).digits > 8
+
+
+def test_rows_that_lost_their_curvature_are_found_again():
+    """Offsets of thousands at random: at base rates no row has a curvature, and a step by it goes anywhere."""
+    rng = np.random.default_rng(99)
+    n, d = int(rng.integers(20, 60)), int(rng.integers(1, 4))
+    rng.random()
+    x = rng.normal(size=(n, d)) + rng.choice([0, 5.0])
+    size = 10 ** rng.uniform(0, 4)
+    mean = x @ rng.normal(size=d) * 0.5
+    y = (rng.logistic(size=n) + mean > 0).astype(float)
+    found = mle.fit(Sequential(Linear(d, 1), BernoulliNLLLoss("sum")), x, y, offset=size * rng.normal(size=n))
+    assert found.verdict.status == "regular"
+    assert found.maximum.iterations < 30
+
+
+def test_rates_far_above_all_counts_have_a_maximum_until_they_overflow():
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    y = np.ones(40)
+    cost = Sequential(Linear(1, 1, bias=False), PoissonNLLLoss("sum"))
+    found = mle.fit(cost, x, y, offset=np.full(40, 100.0))
+    # y counts for nothing beside e^100: sum_n x_n e^(w x_n) is 0
+    w = found.params[0]
+    assert abs((x[:, 0] * np.exp(w * x[:, 0])).sum()) < 1e-11
+    assert found.digits > 10
+    assert mle.fit(cost, x, y, offset=np.full(40, 1000.0)).maximum.reason == "overflow"

@@ -21,7 +21,8 @@ from minigrad import (
 )
 from minigrad.mle import fit
 from minigrad.mle.report.report import report
-from minigrad.mle.report.summary import number, plain
+from minigrad.mle.report.summary import as_json
+from minigrad.mle.tables import number, probability
 
 RNG = np.random.default_rng(3)
 N = 60
@@ -97,6 +98,19 @@ def rows_of(text):
     number_at_end = r"\s+(-?\d[\d.e+-]*|< 1e-300)"
     lines = (re.fullmatch(r"(.*?)" + number_at_end * 6, line) for line in text.split("\n"))
     return [(line[1], *line.groups()[1:]) for line in lines if line]
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.5, "0.500"), (4.488e-4, "0.000449"), (0, "< 1e-300"), (1e-20, "1.00e-20")])
+def test_probabilities_are_of_one_style(p, text):
+    assert probability(p) == text
+
+
+def test_no_probability_of_a_marginal_effect_is_zero():
+    x, y = np.repeat([[0.0], [1.0]], 300, axis=0), np.append(np.arange(300) % 10 == 0, np.arange(300) % 10 > 0)
+    strong = logit(x, y.astype(int), ["treated"])
+    effects = strong.marginal_effects()
+    assert effects.p[0] < 1e-20
+    assert probability(effects.p[0]) in effects.summary().split()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -336,8 +350,19 @@ def test_long_names_are_kept():
     long = [f"a column of a rather long name, number {j}" for j in range(3)]
     text = logit(names=long).summary()
     for name in long:
-        assert f"\n{name} " in text
+        assert re.search(rf"\n{name}\n {{20,}}-?[0-9.]+ ", text)  # on a line of its own, above its numbers
+    assert max(map(len, text.split("\n"))) <= 100
     assert len(set(map(len, [line for line in text.split("\n") if set(line) in ({"="}, {"-"})]))) == 1
+
+
+def test_long_values_of_the_header_keep_to_their_columns():
+    cost = Sequential(Linear(3, 1, rng=0), HomoscedasticGaussianNLLLoss(1, "sum", full=True))
+    y = {"a name of y that is longer than its column": COUNTS[:, np.newaxis]}
+    lines = fit(cost, X, y).summary().split("\n")
+    assert "Dep. Variable: a name of y that is longer than its column" in lines
+    model = next(line for line in lines if line.startswith("Model:"))
+    assert re.fullmatch(r"Model: Linear > Homoscedastic.*\.\.\.   Df Residuals: +[0-9]+", model)
+    assert all(len(line) <= 78 for line in lines)
 
 
 def test_columns_of_any_size_keep_their_digits():
@@ -384,7 +409,7 @@ def test_plain_values_are_those_of_json(kind):
 
 def test_infinities_and_arrays_as_plain_values():
     given = {"a": [float("inf"), -np.inf, np.nan, np.float32(0.5)], 3: (np.int64(4), True, None, "x", np.bool(False))}
-    assert plain(given) == {"a": ["inf", "-inf", None, 0.5], "3": [4, True, None, "x", False]}
+    assert as_json(given) == {"a": ["inf", "-inf", None, 0.5], "3": [4, True, None, "x", False]}
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_what_is_asked_wrongly_is_refused():
         result.predict(X[:, :2])
     separated = logit(X, X[:, 0] > 2)
     for ask in ("predict", "marginal_effects", "influence", "calibration"):
-        with pytest.raises(EstimateError, match="there are no"):
+        with pytest.raises(EstimateError, match=r"^no "):
             getattr(separated, ask)()
 
 

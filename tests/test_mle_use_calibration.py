@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from minigrad import BCEWithLogitsLoss, Linear, LogSoftmax, NLLLoss, PoissonNLLLoss, Sequential
+from minigrad import BCEWithLogitsLoss, BernoulliNLLLoss, Linear, LogSoftmax, NLLLoss, PoissonNLLLoss, Sequential
 from minigrad.mle import fit
 from minigrad.mle.use.reliability import Bins, curve, wilson
 from minigrad.mle.use.temperature import line, maximum, temperature
@@ -327,3 +327,55 @@ def test_plots_need_matplotlib(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'minigrad\[plot\]'"):
         logit().calibration().plot()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda y: y + 1, r"calibration expects labels 0 and 1, got 2 in row \d+ of y: y - 1"),
+        (lambda y: 2 * y - 1, r"labels 0 and 1, got -1 in row \d+ of y: \(y \+ 1\) / 2"),
+        (lambda y: y * 0.5, r"labels 0 and 1, got 0.5 in row \d+ of y"),
+        (lambda y: np.where(y, "b", "a"), "y to hold labels 0, 1, got '[ab]' in row 0 of y"),
+        (lambda y: 1, r"y of shape \(N,\), one for each row of X, got int"),
+    ],
+)
+def test_labels_that_were_not_fitted_are_refused(change, message):
+    y = (LABELS > 0).astype(int)
+    result = fit(Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss()), X[OLD], y[OLD])
+    with pytest.raises(ValueError, match=message):
+        result.calibration(X[NEW], change(y[NEW]))
+    assert result.calibration(X[NEW], y[NEW] > 0).log_score == result.calibration(X[NEW], y[NEW]).log_score
+
+
+def test_labels_are_those_fitted():
+    y = (LABELS > 0).astype(int)
+    text = np.where(y, "yes", "no")
+    named = fit(Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss()), X[OLD], text[OLD])
+    plain = fit(Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss()), X[OLD], y[OLD])
+    assert named.calibration(X[NEW], text[NEW]).log_score == plain.calibration(X[NEW], y[NEW]).log_score
+    with pytest.raises(ValueError, match=r"y to hold the classes no, yes, got [01] in row 0 of y"):
+        named.calibration(X[NEW], y[NEW])
+    with pytest.raises(ValueError, match=r"y to hold labels 0, 1, 2, got 0.5 in row"):
+        softmax().calibration(X[NEW], LABELS[NEW] * 0.5)
+    with pytest.raises(ValueError, match="or fractions between them, got 2 in row"):
+        logit().calibration(X[NEW], y[NEW] + 1)
+    with pytest.raises(ValueError, match=r"got 2 in row \d+, column 0 of y|got 2 in row"):
+        outputs().calibration(X[NEW], np.column_stack([y, y])[NEW] + 1)
+    assert np.isfinite(logit().calibration(X[NEW], y[NEW] * 0.5).log_score)
+
+
+def test_rows_of_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    x, y = pandas.DataFrame(X[NEW]), pandas.Series(LABELS[NEW])
+    result, found = trained()
+    assert result.calibration(x, y).log_score == pytest.approx(found.log_score, rel=1e-12)
+    with pytest.raises(ValueError, match="calibration expects the rows of X and y in one order, got row 0 as 0 in X"):
+        result.calibration(x, y.sample(frac=1, random_state=0))
+    turned = pandas.Series(np.ones(300)).sample(frac=1, random_state=0)
+    with pytest.raises(ValueError, match="the rows of X and weights in one order"):
+        result.calibration(x, y, weights=turned)
+    with pytest.raises(ValueError, match="the rows of y and weights in one order"):
+        result.calibration(X[NEW], y, weights=turned)
+    by_frame = fit(Sequential(Linear(3, 3, rng=0), LogSoftmax(), NLLLoss()), pandas.DataFrame(X[OLD]), LABELS[OLD])
+    with pytest.raises(ValueError, match="the rows of X and weights in one order"):
+        by_frame.calibration(weights=pandas.Series(np.ones(100)).sample(frac=1, random_state=0))

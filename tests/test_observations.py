@@ -29,6 +29,7 @@ from minigrad import (
     Scale,
     Sequential,
     Tanh,
+    hessian,
     value_and_gradients,
 )
 from minigrad.containers import Container
@@ -201,6 +202,12 @@ def test_each_row_is_as_it_is_alone(name):
     np.testing.assert_allclose(scores.sum(), s.sum(axis=0), atol=1e-12 * np.abs(s).max())
     v = np.random.default_rng(1).normal(size=s.shape[1])
     np.testing.assert_allclose(scores.along(v), s @ v, atol=1e-11 * np.abs(s).max())
+    with pytest.raises(
+        ValueError, match=rf"along expects a vector of shape \({v.size},\), one number for each parameter"
+    ):
+        scores.along(v[1:])
+    with pytest.raises(TypeError, match="along expects a vector of real numbers"):
+        scores.along(1j * v)
     for key, array in (cost.parameters() | cost.state()).items():
         np.testing.assert_array_equal(array, before[key])
 
@@ -378,3 +385,30 @@ def test_many_labels_agree_with_pytorch():
     expected = torch.func.vmap(torch.func.grad(of_row), in_dims=(None, 0, 0))(theta, torch.tensor(X), torch.tensor(t))
     for name, array in per_observation_gradients(cost, X, t).items():
         np.testing.assert_allclose(array, expected[name].numpy(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    "between",
+    [(), (Power(), Scale((4,))), (LayerNorm(4), Bias((4,))), (Linear(4, 4, rng=0), Tanh(), Residual(Power()))],
+    ids=["linear", "power", "normalised", "residual"],
+)
+def test_no_rows_have_no_scores_and_no_information(between, reduction):
+    cost = Sequential(*between, Linear(4, 3, rng=0), HomoscedasticGaussianNLLLoss(3, reduction))
+    arrays, target = cost.parameters(), np.zeros((0, 3))
+    size = sum(array.size for array in arrays.values())
+    found = per_observation_gradients(cost, X[:0], target)
+    assert {name: array.shape for name, array in found.items()} == {n: (0, *a.shape) for n, a in arrays.items()}
+    scores = scores_at(cost, X[:0], target)
+    assert scores.array().shape == (0, size)
+    assert scores.norms().shape == scores.along(np.ones(size)).shape == (0,)
+    np.testing.assert_array_equal(scores.outer(), np.zeros((size, size)))
+    np.testing.assert_array_equal(scores.sum(), np.zeros(size))
+
+
+def test_no_rows_have_no_curvature():
+    for outputs, head in ((3, (LogSoftmax(), NLLLoss("sum"))), (3, (MSELoss("sum"),))):
+        target = np.zeros(0, int) if len(head) == 2 else np.zeros((0, outputs))
+        for between in ((), (Tanh(), Linear(outputs, outputs, rng=1))):
+            h = hessian(Sequential(Linear(4, outputs, rng=0), *between, *head), X[:0], target)
+            np.testing.assert_array_equal(h, np.zeros((15 + 12 * bool(between),) * 2))

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from minigrad import (
     BatchNorm1d,
+    BCELoss,
     BCEWithLogitsLoss,
     BernoulliNLLLoss,
     Dropout,
@@ -22,7 +24,9 @@ from minigrad import (
     Penalized,
     PoissonNLLLoss,
     ReLU,
+    Scale,
     Sequential,
+    Sigmoid,
     Tanh,
     minimize_lbfgs,
     value_and_gradients,
@@ -921,3 +925,60 @@ def test_many_parameters_without_a_minimum(solver):
     assert not solver(cost).solve(x, labels).converged
     stopped = solver(softmax(40, 8), max_iterations=1).solve(x, labels)
     assert stopped.reason == "no_minimum"
+
+
+def with_a_dummy(rows, features, classes, rng=0):
+    """Overlapping classes of ordinary columns, and a dummy that the first class never has."""
+    rng = np.random.default_rng(rng)
+    x = rng.normal(size=(rows, features))
+    labels = (x @ (0.3 * rng.normal(size=(features, classes))) + rng.gumbel(size=(rows, classes))).argmax(axis=1)
+    x[:, 0] = (rng.random(rows) < 0.1) & (labels != 0)
+    return x, labels
+
+
+def test_a_dummy_among_many_columns_is_found_in_time():
+    x, labels = with_a_dummy(500, 35, 3)
+    start = process_time()
+    minimum = NewtonCG(softmax(35, 3)).solve(x, labels)
+    assert process_time() - start < 10  # 0.6 s; by elimination in whole numbers 18
+    assert minimum.reason == "no_minimum"
+    # It is by the dummy alone.
+    assert NewtonCG(softmax(34, 3)).solve(x[:, 1:].copy(), labels).converged
+
+
+@pytest.mark.parametrize("solver", [Newton, NewtonCG, LBFGS])
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_single_precision_of_scaled_columns_is_converged_to_rounding(solver, seed):
+    rng = np.random.default_rng(seed)
+    features = int(rng.integers(1, 4))
+    x = rng.normal(size=(60, features))
+    labels = (x.sum(axis=1) + rng.logistic(size=60) > 0).astype(int)
+    scale = 10.0 ** rng.integers(-8, 9, size=features)
+
+    def solved(dtype, columns):
+        cost = Sequential(Linear(features, 2, rng=0, dtype=dtype), LogSoftmax(), NLLLoss("sum"))
+        return solver(cost).solve(columns.astype(dtype), labels)
+
+    single, double = solved(np.float32, x * scale), solved(float, (x * scale).astype(np.float32).astype(float))
+    assert single.converged
+    assert single.reason in ("rounding", "gradient")
+    assert single.value == pytest.approx(double.value, rel=1e-6)
+
+
+STACKS = {
+    "probabilities": (lambda: Sequential(Linear(2, 1, rng=0), Sigmoid(), BCELoss("sum")), True),
+    "scaled": (lambda: Sequential(Scale(2), Linear(2, 2, rng=1), LogSoftmax(), NLLLoss("sum")), False),
+}
+
+
+@pytest.mark.parametrize("solver", [Newton, NewtonCG])
+@pytest.mark.parametrize("stack", STACKS)
+def test_regressions_by_another_name_have_no_minimum_either(solver, stack):
+    make, column = STACKS[stack]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2))
+    separated = (x[:, 0] > 0).astype(int)
+    overlapping = np.where(rng.random(40) < 0.2, 1 - separated, separated)
+    for labels, reasons in ((separated, {"no_minimum"}), (overlapping, {"gradient", "rounding"})):
+        minimum = solver(make()).solve(x, labels[:, np.newaxis].astype(float) if column else labels)
+        assert minimum.reason in reasons

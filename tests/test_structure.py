@@ -36,6 +36,24 @@ ROOMS = [
     "mle",
     "testing",
 ]
+# The folders and files of minigrad/mle/, likewise; what is imported within functions, or for types alone, is free.
+WITHIN_MLE = [
+    "entry",
+    "likelihood",
+    "verdict",
+    "tables",
+    "familiar",
+    "identification",
+    "search",
+    "regressions",
+    "stacks",
+    "inference",
+    "use",
+    "report",
+    "result",
+    "fit",
+    "__init__",
+]
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # What is there for pytest and Hypothesis, and imported on use.
 EXTRAS = {
@@ -76,6 +94,15 @@ def test_imports_run_one_way(path):
             assert module != "minigrad", "import the module, not the package"
             target = module.split(".")[1]
             assert ROOMS.index(target) <= ROOMS.index(room(path)), f"{path.name} imports {module}, which stands above"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "mle").rglob("*.py")), ids=lambda path: path.name)
+def test_within_mle_imports_run_one_way_too(path):
+    own = path.relative_to(PACKAGE / "mle").parts[0].removesuffix(".py")
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("minigrad.mle"):
+            target = (node.module.split(".") + [alias.name for alias in node.names])[2]
+            assert WITHIN_MLE.index(target) <= WITHIN_MLE.index(own), f"{path.name} imports {target}"
 
 
 def test_containers_know_no_particular_layer():

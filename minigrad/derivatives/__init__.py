@@ -12,6 +12,7 @@ from minigrad.derivatives.curvature import curvature_at, hessian, hessian_vector
 from minigrad.derivatives.gradients import gradient, value_and_gradients
 
 if TYPE_CHECKING:
+    from minigrad.derivatives.analytic import NotAnalyticWarning as NotAnalyticWarning
     from minigrad.derivatives.asymmetry import AsymmetryWarning as AsymmetryWarning
     from minigrad.derivatives.gauss_newton import fisher_at as fisher_at
     from minigrad.derivatives.gauss_newton import fisher_matrix as fisher_matrix
@@ -38,6 +39,7 @@ __all__ = [
 
 # Public too, and loaded when first used, so that `import minigrad` takes a few milliseconds.
 LATER = {
+    "analytic": ["NotAnalyticWarning"],
     "asymmetry": ["AsymmetryWarning"],
     "gauss_newton": [
         "fisher_at",

@@ -12,7 +12,7 @@ from minigrad.derivatives.directions import Directions, joined, split
 from minigrad.derivatives.gradients import value_and_gradients
 from minigrad.derivatives.symmetric import Symmetric
 from minigrad.layer import Layer
-from minigrad.typing import Array, Gradients, Input
+from minigrad.typing import Array, Gradients, Input, Seed
 
 MOST_DIGITS = 14
 
@@ -26,15 +26,19 @@ class Curvature(Symmetric):
     The first where every layer is analytic (`complex_safe`), else the second, extrapolated to h = 0; `method` says
     which, and `digits` how many are to be trusted.  h follows the sizes of the parameters, see `directions.py`.  All
     numbers are taken to double precision.  FloatingPointError where the cost is not finite.
+
+    `digits`, and all that takes many products, first compare one product with differences: where a layer is not
+    analytic and does not say so, differences are taken from then on, with a NotAnalyticWarning.  `product` alone does
+    not look.
     """
 
     def __init__(self, cost: Layer, x: Input, arguments: tuple[Any, ...]) -> None:
         self.x, self.arguments = x, arguments
         self._directions = Directions(cost, "curvature_at")
-        self.method, self.point = self._directions.method, self._directions.point
-        self.size = self.point.size
+        self.point, self.size = self._directions.point, self._directions.point.size
         self._start: tuple[float, Array] | None = None
         self._asymmetry: float | None = None
+        self._is_verified = False
 
     def product(self, vector: Array) -> Array:
         """H v."""
@@ -42,8 +46,29 @@ class Curvature(Symmetric):
         units = np.abs(self.point) + (self.point == 0)
         return self._directions.along(self._gradient, vector, gradient, abs(value), units)
 
+    def verified_product(self, vector: Array) -> Array:
+        """H v, compared with differences."""
+        from minigrad.derivatives.analytic import verify  # on use: importing minigrad loads little beyond NumPy
+
+        value, gradient = self._value_and_gradient()
+        units = np.abs(self.point) + (self.point == 0)
+        return verify(self._directions, self._gradient, gradient, abs(value), units, vector)
+
+    def verify(self) -> None:
+        """Compare a product with differences, once."""
+        if not self._is_verified and self.method == "complex step":
+            from minigrad.derivatives.analytic import random_direction
+
+            self._is_verified = True
+            self.verified_product(random_direction(self.point))
+
+    def use_differences(self) -> None:
+        """Take no complex step from now on."""
+        self._directions.use_differences()
+
     def raw(self) -> Array:
         """H as it comes, (P, P), column j by a step along parameter j: symmetric as far as the rules are right."""
+        self.verify()
         columns = np.empty((self.point.size, self.point.size))
         for j, unit in enumerate(np.eye(self.point.size)):
             columns[:, j] = self.product(unit)
@@ -57,6 +82,11 @@ class Curvature(Symmetric):
         cost, arrays = self._directions.plain, self._directions.arrays
         self._asymmetry = examine(cost, arrays, raw, self._directions.sizes, self.error, self._again)
         return raw / 2 + raw.T / 2
+
+    def diagonal(self) -> Array:
+        """The diagonal of H."""
+        self.verify()
+        return super().diagonal()
 
     @property
     def asymmetry(self) -> float:
@@ -76,6 +106,7 @@ class Curvature(Symmetric):
         Of differences by their estimated error; of both by what a relative change of the parameters by 1e-16 makes of
         products with random vectors.  An estimate, on the safe side by a factor of 4.
         """
+        self.verify()
         rng, units = np.random.default_rng(0), np.abs(self.point) + (self.point == 0)
         error = float(np.finfo(float).eps)
         for _ in range(2):
@@ -87,8 +118,20 @@ class Curvature(Symmetric):
         return max(0, min(MOST_DIGITS, int(-np.log10(4 * max(error, self.error)))))
 
     @property
+    def method(self) -> str:
+        """Either "complex step" or "central differences"."""
+        return self._directions.method
+
+    def _signs(self, who: object, samples: int, rng: Seed) -> list[tuple[Array, Array]]:
+        self.verify()
+        return super()._signs(who, samples, rng)
+
+    @property
     def error(self) -> float:
-        """Of differences, the largest estimated error so far, relative to the largest entry; 0 of complex steps."""
+        """The largest estimated error so far, relative to the largest entry.
+
+        0 of complex steps, unless numbers too small to be represented are part of it.
+        """
         return self._directions.error
 
     def _again(self, vector: Array, rng: np.random.Generator) -> Array:
@@ -97,7 +140,8 @@ class Curvature(Symmetric):
         other = Curvature(
             self._directions.plain.with_parameters(split(near, self._directions.arrays)), self.x, self.arguments
         )
-        other._directions.method = self.method
+        if self.method != "complex step":
+            other.use_differences()
         return other.product(0.7 * vector) / 0.7
 
     def _value_and_gradient(self) -> tuple[float, Array]:
@@ -151,7 +195,8 @@ def hessian_vector_product(
         H v  =  d/dh grad(theta + h v)  at h = 0
 
     How it is computed, and how well, `curvature_at` says; of many products at one point, it makes the later ones
-    cheaper.  A vector has the order of `cost.parameters()`.  ValueError where its shape, or a name, is wrong.
+    cheaper.  A vector has the order of `cost.parameters()`.  ValueError where its shape, or a name, is wrong, TypeError
+    where it is complex.
 
     >>> from minigrad import Linear, MSELoss, Sequential
     >>> cost = Sequential(Linear(1, 1, bias=False), MSELoss("sum"))
@@ -167,7 +212,7 @@ def hessian_vector_product(
     )  # H v of a huge v has its place where that of products has none
     with np.errstate(over="ignore"):
         at = curvature_at(cost, x, *arguments, chunk_size=chunk_size, reduction=reduction)
-        product = at.product(flat / unit) * unit
+        product = at.verified_product(flat / unit) * unit
     return split(product, arrays) if isinstance(vector, Mapping) else product
 
 
@@ -196,6 +241,11 @@ def require_vector(who: object, arrays: Mapping[str, Array], vector: Any) -> Arr
                 f"{{name: array}}, got {kind(vector)}"
             )
         flat = np.asarray(vector)
+    if np.iscomplexobj(flat):
+        raise TypeError(
+            f"{label(who)} expects a vector of real numbers, got {kind(flat)}: products are linear, so take "
+            "those of its real and of its imaginary part"
+        )
     require_finite(who, flat, "vector")
     return flat.astype(float)
 

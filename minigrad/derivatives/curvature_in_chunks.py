@@ -39,6 +39,10 @@ class CurvatureInChunks(Symmetric):
         """H v."""
         return self._sum(lambda part: part.product(vector))
 
+    def verified_product(self, vector: Array) -> Array:
+        """H v, that of each part compared with differences."""
+        return self._sum(lambda part: part.verified_product(vector))
+
     def matrix(self) -> Array:
         """H, (P, P), symmetric.  AsymmetryWarning where a rule is wrong."""
         from minigrad.derivatives.asymmetry import examine  # on use
@@ -79,9 +83,11 @@ class CurvatureInChunks(Symmetric):
         def evaluate(form: Layer, *arguments: Any) -> tuple[Any, Gradients]:
             value, _ = form.forward(*arguments)  # by which the loss says what it divides by: copies of it do not
             part = curvature_at(form, *arguments)
+            if isinstance(part, Curvature) and self.method != "complex step":
+                part.use_differences()
             found = np.asarray(of(part))
             if isinstance(part, Curvature):
-                self.error = max(self.error, part.error)
+                self.error, self.method = max(self.error, part.error), part.method
             return value, {"": found}
 
         return over_parts("curvature_at", self.cost, self._parts(), self.reduction, evaluate)[1][""]

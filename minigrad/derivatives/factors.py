@@ -90,9 +90,13 @@ def total_of(rows: Any) -> Array:
 
 def squares_of(rows: Any) -> Array:
     """The sum of squares of each row."""
-    return rows.squares() if isinstance(rows, RowFactors) else np.square(rows).reshape(len(rows), -1).sum(axis=1)
+    return rows.squares() if isinstance(rows, RowFactors) else np.square(rows).sum(axis=tuple(range(1, np.ndim(rows))))
 
 
 def along(rows: Any, direction: Array) -> Array:
     """The inner product of each row with `direction`."""
-    return rows.along(direction) if isinstance(rows, RowFactors) else rows.reshape(len(rows), -1) @ direction.ravel()
+    return (
+        rows.along(direction)
+        if isinstance(rows, RowFactors)
+        else rows.reshape(len(rows), direction.size) @ direction.ravel()
+    )

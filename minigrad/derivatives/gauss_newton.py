@@ -82,14 +82,30 @@ class GaussNewton(Symmetric):
         model = Sequential(*below)
         self._jacobian = Jacobian(model, x, (), {}, who) if model.parameters() else None
         self.z = model.forward(x)[0] if self._jacobian is None else self._jacobian.z
-        self.method = "complex step" if cost.complex_safe else "central differences"
         at_input = AtInput(self._loss, self.z)
         self._names = {id(array): name for name, array in self.arrays.items()}
         self._of_loss = None if expected else Curvature(at_input, None, arguments)
         self._penalties = [] if expected else [Curvature(p.around(Zero(p.cost)), None, ()) for p in penalized]
+        self._is_verified = False
+
+    @property
+    def method(self) -> str:
+        """The string "central differences" where a part of it is, else "complex step"."""
+        parts = [self._jacobian, self._of_loss, *self._penalties]
+        of_parts = {part.method for part in parts if part is not None}
+        return "central differences" if "central differences" in of_parts else "complex step"
+
+    def verify(self) -> None:
+        """Compare a product of each part with differences, once."""
+        if not self._is_verified:
+            self._is_verified = True
+            for part in (self._jacobian, self._of_loss, *self._penalties):
+                if part is not None:
+                    part.verify()
 
     def product(self, vector: Array) -> Array:
-        """G v."""
+        """G v.  The first compares its parts with differences: NotAnalyticWarning where a layer does not say so."""
+        self.verify()
         parts = split(np.asarray(vector, dtype=float), self.arrays)
         total = {name: np.zeros(array.shape) for name, array in self.arrays.items()}
         u = shaped(np.zeros(flat(self.z).size), self.z)

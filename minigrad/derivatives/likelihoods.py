@@ -23,17 +23,33 @@ from minigrad.typing import Array
 
 
 class Mean(NamedTuple):
-    """The mean p(z) of the likelihood: the derivative of the loss is s (p(z) - t)."""
+    """The mean p(z) of the likelihood: the derivative of the loss is s (p(z) - t).
+
+    Those below are each one object: copies and pickles are that object again.
+    """
 
     of: Callable[[Array], Array]
     coupled: bool  # dp/dz is diag(p) - p p^T, else the diagonal `slope` of p
     slope: Callable[[Array], Array]  # of p
 
+    def __reduce__(self) -> Any:
+        name = next((name for name, mean in NAMED.items() if mean is self), None)
+        return name or (Mean, tuple(self))
 
-SOFTMAX = Mean(softmax, True, lambda p: p)
-SIGMOID = Mean(sigmoid, False, lambda p: p * (1 - p))
-EXPONENTIAL = Mean(np.exp, False, lambda p: p)
-IDENTITY = Mean(lambda z: z, False, np.ones_like)
+
+def _same(p: Array) -> Array:
+    return p
+
+
+def _logistic_slope(p: Array) -> Array:
+    return p * (1 - p)
+
+
+SOFTMAX = Mean(softmax, True, _same)
+SIGMOID = Mean(sigmoid, False, _logistic_slope)
+EXPONENTIAL = Mean(np.exp, False, _same)
+IDENTITY = Mean(_same, False, np.ones_like)
+NAMED = {"SOFTMAX": SOFTMAX, "SIGMOID": SIGMOID, "EXPONENTIAL": EXPONENTIAL, "IDENTITY": IDENTITY}
 
 # What stands on the linear units, and the mean of it.
 LIKELIHOODS: dict[tuple[type, ...], Mean] = {

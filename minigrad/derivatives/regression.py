@@ -29,8 +29,8 @@ from minigrad.derivatives.squares import (
 from minigrad.derivatives.symmetric import Symmetric
 from minigrad.kernels import affine, sigmoid, transposed_product
 from minigrad.layer import Layer
-from minigrad.layers import Linear
-from minigrad.losses import L2Penalty, Penalized
+from minigrad.layers import Linear, Sigmoid
+from minigrad.losses import BCELoss, L2Penalty, Penalized
 from minigrad.typing import Array
 
 ROWS = 1024  # of the inputs that are scaled at a time
@@ -214,7 +214,7 @@ class LinearUnits(Symmetric):
 
     def _designs(self, dtype: Any) -> Iterator[tuple[slice, Array]]:
         """Rows of the inputs, centred and of unit spread, with a last column of ones for the bias."""
-        for start in range(0, len(self.x), ROWS):
+        for start in range(0, max(len(self.x), 1), ROWS):
             rows = slice(start, start + ROWS)
             scaled = self.x[rows] - self.centre
             design = np.ones((len(scaled), len(self.ridge)), dtype)
@@ -252,7 +252,8 @@ def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
         penalties += [(penalty, names) for penalty in stack.penalties]
         stack = stack.cost
     linear, *head = flattened(stack)
-    mean = LIKELIHOODS.get(tuple(map(type, head)))
+    types = tuple(map(type, head))
+    mean = SIGMOID if types == (Sigmoid, BCELoss) else LIKELIHOODS.get(types)
     if type(linear) is not Linear or mean is None or any(type(penalty) is not L2Penalty for penalty, _ in penalties):
         return None
     if mean is EXPONENTIAL and not head[0].log_input:

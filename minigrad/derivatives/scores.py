@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.checks import label, require_layer
 from minigrad.derivatives.by_row import Rows, one_by_one
 from minigrad.derivatives.chunks import divided_by
-from minigrad.derivatives.curvature import require_deterministic
+from minigrad.derivatives.curvature import require_deterministic, require_vector
 from minigrad.derivatives.directions import joined, split
 from minigrad.derivatives.factors import along, array_of, squares_of, total_of
 from minigrad.derivatives.gradients import require_value
@@ -86,9 +86,9 @@ class Scores:
             sum(joined(self._arrays, {name: total_of(rows) for name, rows in piece.items()}) for piece in self._pieces)
         )
 
-    def along(self, vector: Array) -> Array:
-        """s_n . v, (N,)."""
-        parts = split(np.asarray(vector), self._arrays)
+    def along(self, vector: Array | Gradients) -> Array:
+        """s_n . v, (N,), of a vector or of {name: array} (ValueError where its shape, or a name, is wrong)."""
+        parts = split(require_vector(Scores.along, self._arrays, vector), self._arrays)
         return np.concatenate(
             [np.asarray(sum(along(rows, parts[name]) for name, rows in piece.items())) for piece in self._pieces]
         )

@@ -38,8 +38,10 @@ class Witness:
     def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
         inputs, options, own = cache
         gradients, rule = self.layer.parameter_gradients(delta, own), offered(self.layer)
-        if rule is None:
-            count = len(inputs[0][0] if type(inputs[0]) is tuple else inputs[0])
+        count = len(inputs[0][0] if type(inputs[0]) is tuple else inputs[0])
+        if not count:
+            rows: Rows = {name: np.zeros((0, *array.shape), array.dtype) for name, array in gradients.items()}
+        elif rule is None:
             if type(delta) is not tuple and np.ndim(delta) == 0:
                 delta = delta / (self._divisor(count) or 1.0)
             rows = one_by_one(self.layer, delta, inputs, options, range(count), self._divisor)

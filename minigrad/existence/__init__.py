@@ -2,6 +2,6 @@
 
 from minigrad.existence.certificate import Existence, Multipliers
 from minigrad.existence.existence import existence
-from minigrad.existence.null import NullSpace, null_space
+from minigrad.existence.null import Columns, NullSpace, Table, null_space
 
-__all__ = ["Existence", "Multipliers", "NullSpace", "existence", "null_space"]
+__all__ = ["Columns", "Existence", "Multipliers", "NullSpace", "Table", "existence", "null_space"]

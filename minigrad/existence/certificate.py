@@ -81,52 +81,56 @@ class Existence:
         weights: Any = None,
         free: Any = None,
     ) -> bool:
-        """The certificate holds for these data: in whole numbers, however it was found.
+        """The certificate holds for these data, and all that is said agrees with it: in whole numbers.
 
         Multipliers of more than 160 parameters are checked with bounds of rounding instead.  An answer that is
-        "undecided" holds none.
+        "undecided" holds none; one of "quasi" with a `message` holds none that no other rows can be strict.
         """
-        from minigrad.existence.problem import Problem  # which makes the data into inequalities
+        from minigrad.existence.problem import LIKELIHOODS, Problem  # which make the data into inequalities
 
-        problem = Problem.of(x, target, self.likelihood, classes, bias, weights, free)
-        if self.kind == "undecided" or not np.array_equal(problem.null.kept, self.null.kept):
+        if self.likelihood not in LIKELIHOODS or self.kind not in ("exists", "complete", "quasi"):
             return False
-        cone = problem.cone
+        problem = Problem.of(x, target, self.likelihood, classes, bias, weights, free)
+        cone, null = problem.cone, problem.null
+        if not np.array_equal(null.kept, self.null.kept) or not np.array_equal(null.vectors, self.null.vectors):
+            return False
+        shape = (len(cone.table.x), cone.classes)
+        if self.strict_pairs.shape != shape or not np.array_equal(self.strict, self.strict_pairs.any(axis=1)):
+            return False
         if self.kind == "exists":
-            return self._spans(cone, None)
+            said = self.direction is not None or self.exact_direction is not None or self.strict.any()
+            return not said and not self.class_pairs and self._spans(cone, None)
+        units = cone.classes if self.likelihood == "softmax" else 1
+        if not _of_fractions(self.exact_direction, (units, cone.table.width)):
+            return False
         assert self.exact_direction is not None
+        if self.direction is None or not np.array_equal(self.direction, self.exact_direction.astype(float)):
+            return False
         signs = _exact_signs(cone, self.exact_direction)
         if (signs < 0).any() or not (signs > 0).any():
             return False
-        strict = np.zeros_like(self.strict_pairs)
+        strict = np.zeros(shape, bool)
         strict[cone.all.row[(signs > 0).nonzero()[0]], (signs > 0).nonzero()[1]] = True
         complete = bool((np.count_nonzero(signs > 0, axis=1) == cone.classes - 1).all())
         if not np.array_equal(strict, self.strict_pairs) or complete != (self.kind == "complete"):
+            return False
+        if [tuple(pair) for pair in self.class_pairs] != told_apart(cone, signs):
             return False
         return complete or bool(self.message) or self._spans(cone, signs)
 
     def _spans(self, cone: Cone, signs: Array | None) -> bool:
         """A^T lambda = 0, and what is not strict, by default every direction, is 0 wherever those rows are."""
-        from minigrad.existence.faces import independent, repaired
-
         multipliers = self.multipliers or Multipliers.none()
         if not cone.size or not len(cone.all.row):
             return True
-        if not (multipliers.value > 0).all() or not _seen(cone, multipliers):
+        if not _seen(cone, multipliers):
             return False
         if cone.size > EXACT:
             return signs is None and _proven(cone, multipliers)
-        place = {n: i for i, n in enumerate(np.unique(multipliers.row).tolist())}
-        unique = np.array(list(place), int)
-        of_x = whole(cone.design(Observations(unique, unique)))[0]
-        names = zip(*(part.tolist() for part in multipliers[:3]), strict=True)
-        rows = [cone.pair(of_x[place[n]], t, k) for n, t, k in names]
-        values = {i: Fraction(v) for i, v in enumerate(multipliers.value.tolist())}
-        basis = independent(rows, np.arange(len(rows)), nearest(multipliers.value.tolist()))
-        left = [sum(v * row[c] for v, row in zip(values.values(), rows, strict=True)) for c in range(cone.size)]
-        if any(left) and repaired(rows, values, basis) is None:
+        found = settled(cone, multipliers)
+        if found is None:
             return False
-        space: Integers = null_basis([rows[i] for i in basis], cone.size)
+        space: Integers = null_basis([found.rows[i] for i in found.basis], cone.size)
         if signs is None:
             return not space
         still = signs == 0
@@ -151,18 +155,67 @@ class Existence:
             text = f"The likelihood has no maximum ({self.kind} separation): along the direction found it rises for "
             text += f"ever, by {strict} of {len(self.strict)} rows"
             text += f"; classes {apart} are told apart altogether" if apart and self.strict_pairs.shape[1] > 2 else ""
+            text += f"; that no other rows can be strict is not proven: {self.message}" if self.message else ""
         dependent = self.null.vectors.shape[1]
         if dependent:
             text += f". {dependent} column{'s are sums' if dependent > 1 else ' is a sum'} of others: not identified"
         return text + "."
 
 
+class Settled(NamedTuple):
+    """Inequalities `rows`, `values` > 0 with sum values rows = 0 exactly, and rows of a `basis` of all of them."""
+
+    rows: Integers
+    values: list[Fraction]
+    basis: list[int]
+
+
+def settled(cone: Cone, multipliers: Multipliers) -> Settled | None:
+    """The multipliers, with those of a basis changed so that they sum to 0 exactly; None if not all stay positive."""
+    from minigrad.existence.faces import independent, repaired
+
+    place = {n: i for i, n in enumerate(np.unique(multipliers.row).tolist())}
+    unique = np.array(list(place), int)
+    of_x = whole(cone.design(Observations(unique, unique)))[0]
+    names = zip(*(part.tolist() for part in multipliers[:3]), strict=True)
+    rows = [cone.pair(of_x[place[n]], t, k) for n, t, k in names]
+    values = [Fraction(v) for v in multipliers.value.tolist()]
+    basis = independent(rows, np.arange(len(rows)), nearest(multipliers.value.tolist())) if rows else []
+    if any(sum(v * row[c] for v, row in zip(values, rows, strict=True)) for c in range(cone.size)):
+        found = repaired(rows, dict(enumerate(values)), basis)
+        if found is None:
+            return None
+        fixed = next(i for i in range(len(rows)) if i not in basis)  # a basis alone sums to 0 only with zeros
+        values = [found[i] * values[fixed] / found[fixed] for i in range(len(rows))]
+    return Settled(rows, values, basis)
+
+
+def told_apart(cone: Cone, signs: Array) -> list[tuple[int, int]]:
+    """Pairs of classes such that every observation of either is strict against the other."""
+    label, classes = cone.all.label, cone.classes
+    apart = np.array([[bool((signs[label == a, b] > 0).all()) for b in range(classes)] for a in range(classes)])
+    return [(a, b) for a in range(classes) for b in range(a + 1, classes) if apart[a, b] and apart[b, a]]
+
+
+def _of_fractions(array: Array | None, shape: tuple[int, int]) -> bool:
+    return array is not None and array.shape == shape and all(isinstance(c, Fraction | int) for c in array.flat)
+
+
 def _seen(cone: Cone, multipliers: Multipliers) -> bool:
-    """The inequalities of the multipliers are among those of the data."""
-    shape = (len(cone.table.x), cone.classes)
-    known = np.zeros(shape, bool)
+    """All are positive numbers, of inequalities that are among those of the data."""
+    row, label, against, value = multipliers
+    if not len(row) == len(label) == len(against) == len(value) or any(
+        p.dtype.kind not in "iu" for p in (row, label, against)
+    ):
+        return False
+    if not (value > 0).all() or (value.dtype.kind == "f" and not np.isfinite(value).all()):
+        return False
+    for part, limit in ((row, len(cone.table.x)), (label, cone.classes), (against, cone.classes)):
+        if part.min(initial=0) < 0 or part.max(initial=0) >= limit:
+            return False
+    known = np.zeros((len(cone.table.x), cone.classes), bool)
     known[cone.all.row, cone.all.label] = True
-    return bool((known[multipliers.row, multipliers.label] & (multipliers.label != multipliers.against)).all())
+    return bool((known[row, label] & (label != against)).all())
 
 
 def _exact_signs(cone: Cone, direction: Array) -> Array:

@@ -8,9 +8,12 @@ from math import gcd
 
 import numpy as np
 
+from minigrad.existence.lifting import PRIMES, inverted, lifted, profile
 from minigrad.typing import Array
 
 Integers = list[list[int]]
+
+SMALL = 12  # equations that are eliminated as they are
 
 
 def whole(array: Array) -> tuple[Integers, int]:
@@ -79,6 +82,8 @@ def _without(row: list[int], pivot: list[int], c: int, last: int) -> list[int]:
 
 def null_basis(rows: Integers, width: int) -> Integers:
     """Whole vectors that span {v: rows v = 0}: one for each column without a pivot."""
+    if min(len(rows), width) > SMALL and (found := _lifted_basis(rows, width)) is not None:
+        return found
     reduced, pivots, value = echelon(rows)
     basis = []
     for free in (k for k in range(width) if k not in pivots):
@@ -94,12 +99,44 @@ def null_basis(rows: Integers, width: int) -> Integers:
 def solve(matrix: Integers, right: Sequence[int]) -> tuple[list[int], int] | None:
     """(numerators, denominator > 0) of the one solution of matrix x = right; None where there is none, or many."""
     size = len(matrix[0])
+    if size > SMALL:
+        return _lifted_solution(matrix, right)
     rows = [[*row, b] for row, b in zip(matrix, right, strict=True)]
     reduced, pivots, value = echelon(rows, size)
     if len(pivots) < size:
         return None
     solution = [row[-1] for row in reduced]
     return ([-v for v in solution], -value) if value < 0 else (solution, value)
+
+
+def _lifted_solution(matrix: Integers, right: Sequence[int]) -> tuple[list[int], int] | None:
+    """`solve`, of equations of which as many count as there are unknowns."""
+    for prime in PRIMES:
+        places, pivots = profile(matrix, prime)
+        if len(pivots) == len(matrix[0]):
+            chosen = [matrix[i] for i in places]
+            return lifted(chosen, [right[i] for i in places], inverted(chosen, prime), prime)
+    return None
+
+
+def _lifted_basis(rows: Integers, width: int) -> Integers | None:
+    """`null_basis`: rows that are independent modulo a prime are so, and the others are tested; None: not all are."""
+    for prime in PRIMES:
+        places, pivots = profile(rows, prime)
+        square = [[rows[i][c] for c in pivots] for i in places]
+        inverse = inverted(square, prime)
+        basis = []
+        for free in sorted(set(range(width)) - set(pivots)):
+            found, value = lifted(square, [-rows[i][free] for i in places], inverse, prime)
+            vector = [0] * width
+            vector[free] = value
+            for c, v in zip(pivots, found, strict=True):
+                vector[c] = v
+            basis.append(primitive(vector))
+        others = [rows[i] for i in sorted(set(range(len(rows))) - set(places))]
+        if not any(map(any, product(others, basis))):
+            return basis
+    return None
 
 
 def dot(a: Sequence[int], b: Sequence[int]) -> int:

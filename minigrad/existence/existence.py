@@ -10,12 +10,12 @@ from minigrad.existence.certificate import Existence, Multipliers
 from minigrad.existence.columns import by_columns
 from minigrad.existence.cone import Observations
 from minigrad.existence.exact import Integers, flat, whole
-from minigrad.existence.faces import null_space_of as space_of
 from minigrad.existence.faces import partition
 from minigrad.existence.interior import interior
-from minigrad.existence.null import BLOCK
+from minigrad.existence.null import BLOCK, Columns
 from minigrad.existence.problem import Problem
 from minigrad.existence.readable import readable
+from minigrad.existence.wolfe import TooMuchWorkError
 from minigrad.typing import Array
 
 FEW = 400  # observations that are looked at all at once
@@ -34,13 +34,15 @@ def existence(
     weights: Any = None,
     free: Any = None,
     start: Any = None,
+    columns: Columns | None = None,
 ) -> Existence:
     """Whether the likelihood of linear units z = x W^T + b has a maximum, with a certificate: `Existence`.
 
     x (N, D); target labels (N,) or shares (N, K) for the "softmax" of K `classes`, (N,) between 0 and 1 for the
     "sigmoid", counts (N,) for "poisson".  Rows of weight 0 do not count, nor do penalised parameters: `free`, (D,) or
     (D + 1,) with the bias, tells those without a penalty.  `start`, parameters (K, D + 1) near the maximum or far out
-    where none is found, makes the answer come sooner; it never changes it.  With logits U = x V^T + c of a direction
+    where none is found, makes the answer come sooner; it never changes it; nor do `columns`, what is known of those of
+    this very x.  With logits U = x V^T + c of a direction
     (V, c), the likelihood falls along none for which, on every row,
 
         softmax   U_t >= U_k           sigmoid  U >= 0 for t = 1, U <= 0 for t = 0, else U = 0
@@ -52,7 +54,7 @@ def existence(
 
     Albert and Anderson, Biometrika 71 (1984) 1-10; Silvapulle, J. R. Statist. Soc. B 43 (1981) 310-313.
     """
-    problem = Problem.of(x, target, likelihood, classes, bias, weights, free)
+    problem = Problem.of(x, target, likelihood, classes, bias, weights, free, columns)
     return _Search(problem).run(problem.inner(start))
 
 
@@ -61,6 +63,7 @@ class _Search:
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.cone, self.null = problem, problem.cone, problem.null
+        self.unsettled = f"{self.cone.size} parameters are too many for exact arithmetic, and rounding leaves it open"
 
     def run(self, start: Array | None) -> Existence:
         """From few observations to all that are needed."""
@@ -110,10 +113,14 @@ class _Search:
         pairs = [(n, int(t), k) for n, t in enumerate(seen.label) for k in range(cone.classes) if k != t]
         rows = [cone.pair(of_x[n], t, k) for n, t, k in pairs]
         guess = np.array([inside.multipliers[n, k] for n, _, k in pairs])
-        found = partition(rows, guess)
-        space = space_of(rows, list(found.multipliers)) if found.multipliers else _unit_vectors(cone.size)
-        if found.direction is None and space:
-            return None, None, []  # columns that are dependent, and were not seen to be
+        try:
+            found = partition(rows, guess)
+        except TooMuchWorkError:
+            self.unsettled = "exact arithmetic would take too long, and rounding leaves it open"
+            return None, None, []
+        if found.direction is None and found.space:
+            self.unsettled = "columns depend on each other so nearly that rounding hides whether they do"
+            return None, None, []
         used = list(found.multipliers)
         multipliers = Multipliers(
             np.array([seen.row[pairs[i][0]] for i in used], int),
@@ -121,7 +128,7 @@ class _Search:
             np.array([pairs[i][2] for i in used], int),
             np.array([found.multipliers[i] for i in used], dtype=object),
         )
-        return found.direction, multipliers, space
+        return found.direction, multipliers, found.space
 
     def _strict(self, direction: list[int], seen: Observations) -> bool:
         """Every inequality is strict."""
@@ -159,7 +166,10 @@ class _Search:
         for k in range(cone.classes):
             of_class = np.flatnonzero(observations.label == k)
             chosen.append(of_class[:: max(1, len(of_class) * cone.classes // some)])
-        chosen.append(np.flatnonzero(np.isin(observations.row, self.problem.table.extremes)))
+        first, last = (  # observations are in the order of their rows
+            np.searchsorted(observations.row, self.problem.table.extremes, side) for side in ("left", "right")
+        )
+        chosen += [np.arange(a, b) for a, b in zip(first, last, strict=True)]
         if start is not None:
             some_of_all = np.arange(0, count, max(1, count // (MANY * some)))
             wrong = some_of_all[(cone.signs(flat(start), observations.taken(some_of_all)) < 0).any(axis=1)]
@@ -176,10 +186,7 @@ class _Search:
         if direction is not None:
             message = f"{cone.size} parameters are too many to tell whether other rows can be strict as well"
             return self._separated(direction, cone.signs(direction, cone.all), Multipliers.none(), message)
-        reason = f"{cone.size} parameters are too many for exact arithmetic, and rounding leaves it open"
-        if cone.size <= LIMIT:
-            reason = "columns depend on each other so nearly that rounding hides whether they do"
-        return self._answer("undecided", message=reason)
+        return self._answer("undecided", message=self.unsettled)
 
     def _separated(self, direction: list[int], signs: Array, multipliers: Multipliers, message: str = "") -> Existence:
         cone, problem = self.cone, self.problem

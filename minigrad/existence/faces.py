@@ -10,12 +10,12 @@ import numpy as np
 from minigrad.existence.cone import EPS
 from minigrad.existence.exact import Integers, dot, null_basis, primitive, product, solve
 from minigrad.existence.interior import whitening
+from minigrad.existence.lifting import PRIMES, profile
 from minigrad.existence.wolfe import integers_of, nearest_point, proposal
 from minigrad.typing import Array
 
-PRIME = 2**31 - 19  # products have 62 bits
-
 FAINT = 1e-14  # multipliers that may be anything
+MANY = 6  # times as many rows as columns, those of the largest weights, are put in order
 TRIES = 5  # of the gaps between large and small ones
 
 
@@ -27,6 +27,7 @@ class Partition(NamedTuple):
 
     direction: list[int] | None
     multipliers: dict[int, int]
+    space: Integers  # spans the directions on which those vanish
 
 
 def partition(rows: Integers, guess: Array) -> Partition:
@@ -49,13 +50,13 @@ def partition(rows: Integers, guess: Array) -> Partition:
             break
         weights, normal = _face(within)
         if normal is not None:
-            return Partition(primitive(product([normal], list(zip(*space, strict=True)))[0]), multipliers)
+            return Partition(primitive(product([normal], list(zip(*space, strict=True)))[0]), multipliers, space)
         assert weights is not None
         multipliers = _joined(rows, multipliers, {int(active[i]): w for i, w in weights.items()})
         smaller = null_basis([within[i] for i in weights], len(space))
         space = [primitive(v) for v in product(smaller, list(zip(*space, strict=True)))]
         within = product([rows[i] for i in active], space)
-    return Partition(None, multipliers)
+    return Partition(None, multipliers, space)
 
 
 def _face(rows: Integers) -> tuple[dict[int, int] | None, list[int] | None]:
@@ -115,27 +116,15 @@ def independent(rows: Integers, among: Array, weight: Array | None = None) -> li
     """
     if weight is not None:
         among = among[_far_apart(rows, among, weight)]
-    left = np.array([[v % PRIME for v in rows[i]] for i in among.tolist()], dtype=np.int64)  # 0 to PRIME - 1
-    places = np.arange(len(among))
-    chosen: list[int] = []
-    while len(left):
-        k = 0  # the first that is not a sum of those before
-        while k < len(left) and not left[k].any():
-            k += 1
-        if k == len(left):
-            break
-        c = int(np.flatnonzero(left[k])[0])
-        chosen.append(int(among[places[k]]))
-        pivot = left[k] * pow(int(left[k, c]), -1, PRIME) % PRIME
-        left, places = left[k + 1 :], places[k + 1 :]
-        left = (left - left[:, c, np.newaxis] * pivot) % PRIME
-    return chosen
+    places, _ = profile([rows[i] for i in among.tolist()], PRIMES[0])
+    return among[places].tolist()
 
 
 def _far_apart(rows: Integers, among: Array, weight: Array) -> Array:
     """An order: at every step the row, times its weight, that is farthest from the span of those before."""
-    most = max((max(map(abs, rows[i])) for i in among.tolist()), default=1).bit_length()
-    left = _nearly([rows[i] for i in among.tolist()], np.full(len(among), most)) * weight[:, np.newaxis]
+    heavy = np.argsort(-weight, kind="stable")[: MANY * len(rows[0])]
+    most = max((max(map(abs, rows[i])) for i in among[heavy].tolist()), default=1).bit_length()
+    left = _nearly([rows[i] for i in among[heavy].tolist()], np.full(len(heavy), most)) * weight[heavy, np.newaxis]
     left /= np.abs(left).max(initial=0.0) or 1.0
     order: list[int] = []
     for _ in range(min(left.shape)):
@@ -147,8 +136,9 @@ def _far_apart(rows: Integers, among: Array, weight: Array) -> Array:
         order.append(k)
         unit = left[k] / np.sqrt(size[k])
         left = left - np.outer(left @ unit, unit)
-    rest = np.setdiff1d(np.arange(len(among)), order)
-    return np.append(np.array(order, int), rest[np.argsort(-weight[rest], kind="stable")])
+    first = heavy[order]
+    rest = np.setdiff1d(np.arange(len(among)), first)
+    return np.append(first, rest[np.argsort(-weight[rest], kind="stable")])
 
 
 def _guessed(rows: Integers, guess: Array) -> dict[int, int]:

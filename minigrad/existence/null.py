@@ -35,6 +35,20 @@ class NullSpace(NamedTuple):
         return [np.flatnonzero(vector).tolist() for vector in self.vectors.T]
 
 
+class Columns(NamedTuple):
+    """What is known of the columns of x: their table, and which of those that are `free` depend on others."""
+
+    table: Table
+    free: Array
+    null: NullSpace
+
+    @classmethod
+    def of(cls, table: Table, free: Array | None = None) -> Columns:
+        """Of a table; all are free unless said."""
+        free = np.ones(table.width, bool) if free is None else np.asarray(free)
+        return cls(table, free, null_space_of(table, free))
+
+
 def null_space(
     x: Array, bias: bool = True, weights: Array | None = None, free: Array | None = None, eps: float | None = None
 ) -> NullSpace:
@@ -76,17 +90,11 @@ class Table:
         self.rows = None if weights is None or (weights > 0).all() else np.flatnonzero(weights > 0)
         self.count = len(x) if self.rows is None else len(self.rows)
         self.eps = float(np.finfo(x.dtype).eps) if eps is None else eps
-        largest = np.zeros(self.features)
+        self.lowest, self.highest = np.zeros(self.features), np.zeros(self.features)
         self._extreme = np.zeros((2, self.features), int)
-        low, high = np.full(self.features, np.inf), np.full(self.features, -np.inf)
-        for places, block in self._blocks():
-            if self.features and len(block):
-                largest = np.maximum(largest, np.maximum(block.max(axis=0), -block.min(axis=0)))
-                for side, best in ((0, low), (1, high)):
-                    at = block.argmin(axis=0) if side == 0 else block.argmax(axis=0)
-                    value = block[at, np.arange(self.features)]
-                    new = value < best if side == 0 else value > best
-                    best[new], self._extreme[side, new] = value[new], places[at[new]]
+        if self.features and self.count:
+            self._find_ends()
+        largest = np.maximum(self.highest, -self.lowest)
         self.exponents = np.append(np.frexp(largest)[1], [1] * bias).astype(np.intc)
         self.exact = self._without_loss()
 
@@ -98,6 +106,17 @@ class Table:
         out[:, columns < self.features] = of_x
         exponents = exponents[columns]
         return np.ldexp(out, -exponents) if exponents.any() else out
+
+    def _find_ends(self) -> None:
+        """The least and the greatest of each column, and rows that have them."""
+        ends = np.array([column_ends(block) for _, block in self._blocks()])  # (blocks, 2, D)
+        self.lowest, self.highest = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
+        where = (ends[:, 0].argmin(axis=0), ends[:, 1].argmax(axis=0))
+        for i, (places, block) in enumerate(self._blocks()):
+            for side in (0, 1):
+                for j in np.flatnonzero(where[side] == i):
+                    column = block[:, j]
+                    self._extreme[side, j] = places[column.argmax() if side else column.argmin()]
 
     def _without_loss(self) -> Array:
         """Exponents that bring no entry so far down that digits are lost; 0 where a column can stay as it is."""
@@ -144,6 +163,21 @@ class Table:
                 yield places, self.x[start : start + BLOCK]
             else:
                 yield self.rows[places], self.x[self.rows[places]]
+
+
+def column_ends(block: Array) -> tuple[Array, Array]:
+    """The least and the greatest of each column (D,), 0 where there are no rows."""
+    rows, features = block.shape
+    if not block.size:
+        return np.zeros(features), np.zeros(features)
+    fold = max(1, 512 // features) if block.flags.c_contiguous else 1
+    whole = rows - rows % fold
+    parts = [block[whole:]]
+    if whole:
+        long = block[:whole].reshape(-1, fold * features)  # NumPy is faster along long rows
+        parts += [end(axis=0).reshape(fold, features) for end in (long.min, long.max)]
+    both = np.concatenate(parts)
+    return both.min(axis=0).astype(float), both.max(axis=0).astype(float)
 
 
 def _relations(table: Table, columns: Array, rows: Array) -> tuple[list[int], list[tuple[int, dict[int, Fraction]]]]:

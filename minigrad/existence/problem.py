@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.checks import kind, require_count, require_finite, require_flag, shape_of
 from minigrad.existence.cone import Cone, Observations
-from minigrad.existence.null import NullSpace, Table, null_space_of
+from minigrad.existence.null import Columns, NullSpace, Table
 from minigrad.typing import Array
 
 LIKELIHOODS = ("softmax", "sigmoid", "poisson")
@@ -23,7 +23,15 @@ class Problem:
 
     @classmethod
     def of(
-        cls, x: Any, target: Any, likelihood: str, classes: int | None, bias: bool, weights: Any, free: Any
+        cls,
+        x: Any,
+        target: Any,
+        likelihood: str,
+        classes: int | None,
+        bias: bool,
+        weights: Any,
+        free: Any,
+        columns: Columns | None = None,
     ) -> Problem:
         """As `existence` takes them (TypeError, ValueError)."""
         if likelihood not in LIKELIHOODS:
@@ -32,19 +40,21 @@ class Problem:
             raise ValueError(f"existence expects x of shape (N, D), real, got {kind(x)}: pass np.asarray(x, float)")
         bias = require_flag("existence", "bias", bias)
         x = x if x.dtype.kind == "f" else x.astype(float)
-        require_finite("existence", x, "x")
         counted = _weights(weights, len(x))
-        table = Table(x, bias, counted)
-        mask = np.ones(table.width, bool) if free is None else np.asarray(free)
-        if mask.dtype.kind != "b" or mask.shape != (table.width,):
+        width = x.shape[1] + bias
+        mask = np.ones(width, bool) if free is None else np.asarray(free)
+        if mask.dtype.kind != "b" or mask.shape != (width,):
             raise ValueError(
                 f"existence expects free to be True or False for each column{' and the bias' * bias}, "
-                f"({table.width},), got {kind(mask)}"
+                f"({width},), got {kind(mask)}"
             )
+        if columns is None or not _same(columns, x, bias, counted, mask):
+            require_finite("existence", x, "x")
+            columns = Columns.of(Table(x, bias, counted), mask)
+        table, null = columns.table, columns.null
         observations, count = observed(np.asarray(target), likelihood, classes, len(x))
         if counted is not None:
             observations = observations.taken(np.flatnonzero(counted[observations.row] > 0))
-        null = null_space_of(table, mask)
         return cls(table, mask, null, Cone(table, null.kept, observations, count), likelihood)
 
     def inner(self, start: Any) -> Array | None:
@@ -85,6 +95,13 @@ class Problem:
         return np.asarray(v / Fraction(2) ** largest)
 
 
+def _same(columns: Columns, x: Array, bias: bool, weights: Array | None, free: Array) -> bool:
+    """The columns known are these, on all rows."""
+    table = columns.table
+    same = table.x is x and table.bias == bias and np.array_equal(columns.free, free)
+    return same and table.rows is None and (weights is None or bool((weights > 0).all()))
+
+
 def _weights(weights: Any, count: int) -> Array | None:
     if weights is None:
         return None
@@ -110,6 +127,8 @@ def observed(target: Array, likelihood: str, classes: int | None, count: int) ->
     if (t < 0).any() or (likelihood == "sigmoid" and (t > 1).any()):
         limit = "between 0 and 1" if likelihood == "sigmoid" else "of 0 or more"
         raise ValueError(f"existence expects targets {limit}, got {t.min()} to {t.max()}")
+    if likelihood == "sigmoid" and ((t == 0) | (t == 1)).all():
+        return Observations(np.arange(count), t.astype(int)), 2
     seen = np.column_stack([t < 1 if likelihood == "sigmoid" else t >= 0, t > 0])
     row, label = np.nonzero(seen)
     return Observations(row, label), 2

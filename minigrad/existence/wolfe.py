@@ -10,8 +10,14 @@ import numpy as np
 from minigrad.existence.exact import Integers, dot, primitive, solve, whole
 from minigrad.typing import Array
 
+WORK = 10**9  # cubes of the points held, times the bits of their products: some seconds
+
 Worst = Callable[[list[int]], int | None]
 """w -> a point with a . w <= 0, None where there is none."""
+
+
+class TooMuchWorkError(Exception):
+    """Exact arithmetic would not end in time."""
 
 
 def nearest_point(
@@ -20,7 +26,7 @@ def nearest_point(
     """Whole weights > 0 of points that sum to 0, or a whole vector w with a . w > 0 for every point a.
 
     `corral` and `weights` are where it begins.  All arithmetic is exact, so that it ends: the distance falls with every
-    point taken in.  Wolfe, Mathematical Programming 11 (1976) 128-149.
+    point taken in; TooMuchWorkError beyond WORK.  Wolfe, Mathematical Programming 11 (1976) 128-149.
     """
     share = dict(zip(corral, (Fraction(max(float(w), 1e-9)) for w in weights), strict=True))
     points = {i: point(i) for i in share}
@@ -32,10 +38,14 @@ def nearest_point(
             gram[key] = dot(points[i], points[j])
         return gram[key]
 
+    work = 0
     while True:
         while True:  # to the nearest point of the affine hull, or as far as the convex hull goes
             names = list(share)
             system = [[*(product(i, j) for j in names), -1] for i in names] + [[1] * len(names) + [0]]
+            work += len(names) ** 3 * max(product(i, i).bit_length() for i in names)
+            if work > WORK:
+                raise TooMuchWorkError
             found = solve(system, [0] * len(names) + [1])
             if found is None:  # affinely dependent, as a proposal may be
                 del share[min(share, key=lambda i: share[i])]

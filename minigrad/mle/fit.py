@@ -12,6 +12,7 @@ from minigrad.layer import Layer
 from minigrad.losses import L2Penalty, Penalized
 from minigrad.mle.entry.data import Data, data_of
 from minigrad.mle.entry.heads import built
+from minigrad.mle.entry.observations import groups_of
 from minigrad.mle.identification import complement, null_of
 from minigrad.mle.likelihood import Restricted
 from minigrad.mle.regressions.examination import verdict_on
@@ -58,7 +59,8 @@ def fit(
     cov             of the standard errors: "observed", "expected", "opg", "HC0", "HC1", or "cluster" by `groups`
 
     Of regressions, linear units under a softmax, sigmoid or exponential mean, there is one maximum or none, and the
-    verdict is proven; of other stacks the maximum is the one that Newton's method reaches from their parameters.
+    verdict is proven; of other stacks the maximum is the one that Newton's method reaches from their parameters.  A
+    Linear that stands alone below the loss begins at 0, where that is finite.
     ValueError, TypeError: what is wrong, by the names of columns and rows.
 
     >>> import numpy as np
@@ -78,14 +80,19 @@ def fit(
         cov = "cluster" if groups is not None else "HC0" if weights is not None and kind == "sampling" else "observed"
     if cov not in COVARIANCES:
         raise ValueError(f"fit expects cov in {COVARIANCES}, got {cov!r}")
+    if (cov == "cluster") != (groups is not None):
+        got = "cov='cluster' without" if groups is None else f"cov={cov!r} with"
+        raise ValueError(f"fit expects groups, one for each row, with cov='cluster' and no other, got {got} groups")
     firth = isinstance(penalty, str) and penalty == "firth"
     if penalty is not None and not firth:
         cost = _penalized(cost, penalty)
     data = data_of(cost, X, y, names, classes, weights, kind, offset, penalized=firth)
+    codes = None if groups is None else groups_of(groups, len(data.target), data.rows)[0]
     cost = built(cost, data.x)
     likelihood = regression(cost, data)
     if likelihood is None:
-        return _of_stack(cost, data, firth, identification, reference, cov, groups)
+        return _of_stack(cost, data, firth, identification, reference, cov, codes)
+    place = _reference(data, likelihood.classes, likelihood.mean.coupled, identification, reference)
     null = null_of(likelihood)
     search = None
     if firth:
@@ -99,21 +106,44 @@ def fit(
         found = _lifted(likelihood, basis, maximize(Restricted(likelihood, likelihood.start, basis)))
     else:
         found = maximize(likelihood)
-    place = _reference(data, likelihood.classes, identification, reference)
     verdict = verdict_on(likelihood, found, null, (identification, place), firth)
-    return Result(likelihood, data, found, verdict, null, identification, place, cov, groups, search)
+    return Result(likelihood, data, found, verdict, null, identification, place, cov, codes, search)
 
 
-def _reference(data: Data, classes: int, identification: str, reference: Any) -> int:
-    """The place of the reference class."""
+def _after(hint: str) -> str:
+    return f". {hint[0].upper()}{hint[1:]}" if hint else ""
+
+
+def _reference(data: Data, classes: int, coupled: bool, identification: str, reference: Any) -> int:
+    """The place of the reference class of a softmax, whose classes are `coupled`; other stacks have none."""
+    if not coupled and identification == "sum_to_zero":
+        raise ValueError(
+            "fit expects identification='sum_to_zero' of the classes of a softmax, got it for a stack without: its "
+            "parameters are those of each output"
+        )
     if reference is None:
         return 0
     if identification != "reference":
         raise ValueError(f"fit expects no reference with identification {identification!r}, got {reference!r}")
     labels = data.classes or [str(k) for k in range(classes)]
+    if not coupled:
+        labels = data.labels or []
+        if str(reference) in labels[:1]:  # of two classes under a sigmoid
+            return 0
+        raise ValueError(f"fit expects reference to be a class of a softmax, got {reference!r}: {_swapped(data)}")
     if str(reference) in labels:
         return labels.index(str(reference))
     raise ValueError(f"fit expects reference to be one of the classes {', '.join(labels)}, got {reference!r}")
+
+
+def _swapped(data: Data) -> str:
+    """How the other of two classes is made the reference."""
+    if data.labels is None or data.values is None or len(data.labels) != 2:
+        return "leave it out"
+    held, (first, second) = [str(value) for value in data.values], data.labels
+    named = "1 - y and " if held != data.labels else ""
+    swapped = data.labels[::-1] if named else data.values[::-1]
+    return f"log odds are those of {second} beside {first}, and {named}classes={swapped} swaps them"
 
 
 def _penalized(cost: Layer, penalty: Any) -> Layer:
@@ -153,19 +183,20 @@ def _of_stack(
             f"{cost!r}: a Penalized cost takes another penalty"
         )
     likelihood = stack(cost, data)
+    last = likelihood.variables.last if likelihood.variables.mixed else None
+    place = _reference(data, last[2] if last else 0, last is not None, identification, reference)
     found = search(likelihood)
     said = unbounded(likelihood, found) or {}
     null = said.pop("null", np.zeros((likelihood.size, 0)))
     if said:
-        verdict = Verdict(**said)
+        verdict = Verdict(**{**said, "message": said["message"] + _after(likelihood.hint)})
     elif found.reason == "converged":
         verdict = Verdict("regular", "the estimate exists, is the only one near, and was found")
     else:
         verdict = Verdict(
             "not_converged",
             f"the search ended before a maximum ({found.reason}, after {found.iterations} iterations): begin with "
-            "parameters nearer to it, or bring columns and parameters to usual sizes",
+            "parameters nearer to it, bring columns and y to usual sizes, and let the cost be finite for more "
+            "parameters; where it has a kink at its least, as of absolute values, there are no standard errors",
         )
-    labels = data.classes or []
-    place = _reference(data, len(labels), identification, reference)
     return Result(likelihood, data, found, verdict, null, identification, place, cov, groups, search=search)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.existence import null_space
 from minigrad.mle.likelihood import Listing
-from minigrad.mle.regressions.regression import Regression
 from minigrad.typing import Array
+
+if TYPE_CHECKING:
+    from minigrad.mle.regressions.regression import Regression
 
 MANY = 8  # parameters in a combination, that are not written out
 BESIDE = 1e-9  # the part of a parameter along a null direction that is rounding
@@ -20,7 +21,7 @@ def null_of(likelihood: Regression) -> Array:
 
     Each direction in which columns of (x, 1) cancel is one of every unit.
     """
-    columns = null_space(likelihood.data.x, likelihood.has_bias, None, likelihood.free).vectors
+    columns = likelihood.columns.null.vectors
     if not columns.size:
         return np.zeros((likelihood.size, 0))
     listing = likelihood.listing("sum_to_zero")  # of all classes
@@ -67,14 +68,19 @@ def by_name(names: list[str], vector: Any) -> dict[str, float]:
     return {name: float(value) for name, value in zip(names, vector, strict=True) if value}
 
 
-def in_words(direction: dict[str, float]) -> str:
-    """'year + age - 2026': a combination of columns, the constant as a number, the largest coefficient as 1."""
+def in_words(direction: dict[str, float], parameters: bool = False) -> str:
+    """'year + age - 2026': a combination of columns, the constant as a number, the largest coefficient as 1.
+
+    Of `parameters` the constant is one, and has its name.
+    """
     if len(direction) > MANY:
         return f"a combination of {len(direction)} parameters"
     text = ""
-    largest = max((abs(value) for name, value in direction.items() if name.split(":")[-1] != "const"), default=1.0)
+    numbers = () if parameters else ("const",)
+    sizes = [abs(value) for name, value in direction.items() if name.split(":")[-1] not in numbers]
+    largest = max(sizes, default=1.0)
     for name, value in direction.items():
-        size = abs(value) / largest
-        factor = f"{size:.6g}" if name == "const" else name if size == 1 else f"{size:.6g} {name}"
+        size = f"{abs(value) / largest:.6g}"
+        factor = size if name in numbers else name if size == "1" else f"{size} {name}"
         text += (" - " if value < 0 else " + ") + factor if text else ("-" if value < 0 else "") + factor
     return text or "0"

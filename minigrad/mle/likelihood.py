@@ -38,6 +38,10 @@ class Listing(NamedTuple):
         variances = np.einsum("ij,jk,ik->i", self.matrix, covariance, self.matrix, optimize=True)
         return self.scale * np.sqrt(np.maximum(variances, 0.0))
 
+    def spreads(self, root: Array) -> Array:
+        """The same for the covariance root root^T, of which nothing cancels that does not in `root` (k, r)."""
+        return self.scale * np.linalg.norm(self.matrix @ root, axis=1)
+
 
 class Likelihood:
     """J(u) = -log L of the data, a sum over rows with their weights, for k variables u.  Subclasses: the models.
@@ -67,11 +71,14 @@ class Likelihood:
         """s_n = d log p(y_n | x_n) / du, (N, k), without weights: sum_n w_n s_n = -dJ/du."""
         raise NotImplementedError
 
-    def score_square(self, u: Array, row_weights: Array | None = None, groups: Any = None) -> Array:
+    def score_square(
+        self, u: Array, row_weights: Array | None = None, groups: Any = None, change: Array | None = None
+    ) -> Array:
         """sum_g (sum_(n in g) w_n s_n) (...)^T, (k, k), for `row_weights` w (N,); every row is a group by itself unless
-        `groups` (N,) says otherwise.
+        `groups` (N,) says otherwise.  Of C^T s_n, (r, r), for a `change` C (k, r) of variables.
         """
-        s = self.scores(u) if row_weights is None else row_weights[:, np.newaxis] * self.scores(u)
+        s = self.scores(u) if change is None else self.scores(u) @ change
+        s = s if row_weights is None else row_weights[:, np.newaxis] * s
         if groups is not None:
             codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
             sums = np.zeros((int(codes.max(initial=-1)) + 1, s.shape[1]))
@@ -80,6 +87,11 @@ class Likelihood:
         return np.asarray(s.T @ s)
 
     # For the search of the maximum: what a model knows better than `evaluate` says.
+
+    @property
+    def hessian_at_start(self) -> Array | None:
+        """About the Hessian of J at `start`, where some of the rows have said so; else None."""
+        return None
 
     def slope(self, u: Array) -> tuple[float, Array]:
         """J and its gradient alone."""
@@ -101,6 +113,10 @@ class Likelihood:
         With the `covariance` of u, of the rows that count.
         """
         return 1.0, 1.0
+
+    def noise_along(self, u: Array, along: Array) -> Array | None:
+        """Errors of rounding in `along` (m, k) @ precise_gradient, by eps, (m,); None where they are not known."""
+        return None
 
     def reach(self, step: Array) -> float:
         """The furthest that a step moves a linear unit of some row; 0 where that is not known."""
@@ -170,8 +186,11 @@ class Restricted(Likelihood):
     def penalty(self, u: Array) -> Local:
         return self._seen(self.whole.penalty(self.at(u)))
 
-    def score_square(self, u: Array, row_weights: Array | None = None, groups: Any = None) -> Array:
-        return self.basis.T @ self.whole.score_square(self.at(u), row_weights, groups) @ self.basis
+    def score_square(
+        self, u: Array, row_weights: Array | None = None, groups: Any = None, change: Array | None = None
+    ) -> Array:
+        within = self.basis if change is None else self.basis @ change
+        return self.whole.score_square(self.at(u), row_weights, groups, within)
 
     def slope(self, u: Array) -> tuple[float, Array]:
         value, gradient = self.whole.slope(self.at(u))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.mle.entry.data import Data
+from minigrad.mle.familiar import Familiar
 from minigrad.mle.identification import of_least_norm
 from minigrad.mle.inference import covariance, criteria, hypotheses, intervals
 from minigrad.mle.likelihood import Likelihood, Listing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from minigrad.mle.use.prediction import Prediction
 
 
-class Result:
+class Result(Familiar):
     """What `fit` found.  `verdict` says whether there is an estimate; `params`, `se`, ... raise where there is none.
 
     m parameters are listed, by `names`; N rows; K outputs.  An EstimateError says why a number does not exist.  Each
@@ -62,7 +63,7 @@ class Result:
     def require_estimate(self, what: str) -> None:
         """There is an estimate (EstimateError)."""
         if not self.verdict.exists:
-            raise EstimateError(f"there are no {what}: {self.verdict.message}", self.verdict)
+            raise EstimateError(f"no {what}: {self.verdict.message}", self.verdict)
 
     @cached_property
     def listing(self) -> Listing:
@@ -105,7 +106,7 @@ class Result:
     @cached_property
     def se(self) -> Array:
         """Standard errors (m,), of the covariance `cov_type`."""
-        return np.where(self.estimable, self.listing.errors(covariance.of_variables(self)), np.nan)
+        return np.where(self.estimable, self.listing.spreads(covariance.root(self)), np.nan)
 
     @property
     def z(self) -> Array:
@@ -141,8 +142,8 @@ class Result:
 
     @property
     def digits(self) -> float:
-        """So many decimal digits of the estimates and standard errors can be relied on."""
-        return self.maximum.digits
+        """So many decimal digits of the estimates, and of the standard errors `se`, can be relied on."""
+        return covariance.digits(self)
 
     # The likelihood.
 
@@ -165,18 +166,27 @@ class Result:
     @property
     def aic(self) -> float:
         """-2 log L + 2 k."""
-        return -2 * self.loglik + 2 * self.k
+        return criteria.aic(self)
 
     @property
     def bic(self) -> float:
         """-2 log L + k log N."""
-        return -2 * self.loglik + self.k * float(np.log(self.likelihood.count))
+        return criteria.bic(self)
+
+    @property
+    def aicc(self) -> float:
+        """AIC for few observations: see `criteria.aicc`."""
+        return criteria.aicc(self)
 
     def pseudo_r2(self, kind: str = "mcfadden") -> float:
         """How much better than the null model: see `criteria.pseudo_r2`."""
         return criteria.pseudo_r2(self, kind)
 
     # Hypotheses.
+
+    def against_null(self) -> Test:
+        """Likelihood ratio test against the null model: see `criteria.against_null`."""
+        return criteria.against_null(self)
 
     def lr_test(self, other: Result | str | Sequence[str]) -> Test:
         """Likelihood ratio test against a smaller model, or of constraints such as "x1 = x2"."""
@@ -192,12 +202,25 @@ class Result:
 
     # Use.
 
+    @overload
+    def predict(self, X: Any = None, *, ci: Literal[False] = False, offset: Any = None) -> Array: ...  # noqa: N803
+
+    @overload
+    def predict(
+        self,
+        X: Any = None,  # noqa: N803
+        *,
+        ci: Literal[True],
+        level: float | None = None,
+        offset: Any = None,
+    ) -> Prediction: ...
+
     def predict(
         self,
         X: Any = None,  # noqa: N803
         *,
         ci: bool = False,
-        level: float = 0.95,
+        level: float | None = None,
         offset: Any = None,
     ) -> Array | Prediction:
         """What is expected of y, for the rows of X or those fitted: see prediction.py."""
@@ -247,33 +270,3 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({self.verdict.status}, {self.likelihood.rows} rows, {self.k} parameters)"
-
-    # The names of statsmodels.
-
-    bse = property(lambda self: self.se)
-    llf = property(lambda self: self.loglik)
-    llnull = property(lambda self: self.loglik_null)
-    pvalues = property(lambda self: self.p)
-    tvalues = property(lambda self: self.z)
-
-    def conf_int(self, alpha: float = 0.05) -> Array:
-        """`ci` of level 1 - alpha."""
-        return self.ci(1 - alpha)
-
-    def cov_params(self) -> Array:
-        """`cov`."""
-        return self.cov()
-
-    def get_margeff(self, at: Any = "overall", method: str = "dydx", **options: Any) -> MarginalEffects:
-        """`marginal_effects`."""
-        return self.marginal_effects(at, method, **options)
-
-    @property
-    def prsquared(self) -> float:
-        """McFadden's pseudo R squared."""
-        return self.pseudo_r2()
-
-    @property
-    def nobs(self) -> float:
-        """The number of observations."""
-        return self.likelihood.count

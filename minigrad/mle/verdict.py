@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 STATUSES = ("regular", "near_separated", "separated", "not_identified", "not_converged", "boundary")
+
+
+class Certificate(Protocol):
+    """What proves a verdict."""
+
+    def check(self, verdict: Verdict) -> bool:
+        """It holds for the data, and the verdict says what follows."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
 
 
 class EstimateError(ValueError):
@@ -36,7 +46,7 @@ class Verdict:
     class_pairs: list[tuple[str, str]] = field(default_factory=list)  # that the direction tells apart
     null_vectors: list[dict[str, float]] = field(default_factory=list)
     estimable: dict[str, bool] = field(default_factory=dict)  # of each parameter listed
-    certificate: Any = None  # an Existence, or None where the model is none that it knows
+    certificate: Certificate | None = None  # None where the model is none that it knows
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -45,13 +55,20 @@ class Verdict:
         return self.status in ("regular", "near_separated", "not_identified")
 
     def check(self) -> bool:
-        """The certificate holds, in exact arithmetic, whatever found it (False where there is none)."""
-        return self.certificate is not None and bool(self.certificate())
+        """The certificate holds for the data, in exact arithmetic, and what is said here follows from it.
+
+        Of a separation that is all, and so are null_vectors and estimable; that an estimate hardly exists, or was
+        found, is no matter of exact arithmetic.  False where there is no certificate.
+        """
+        return self.certificate is not None and self.certificate.check(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
+        """Plain values, as JSON has them; the certificate is such that programs can check it with fractions alone.
+
+        certificate = {"statement": text, "claims": [one for each likelihood, see `minigrad.existence.claim`]}
+        """
         plain = {name: value for name, value in self.__dict__.items() if name not in ("certificate", "details")}
-        return {**plain, "certificate": None if self.certificate is None else str(self.certificate)}
+        return {**plain, "certificate": None if self.certificate is None else self.certificate.to_dict()}
 
     def __str__(self) -> str:
         return f"{self.status}: {self.message}"

@@ -11,10 +11,11 @@ import numpy as np
 
 from minigrad.checks import all_finite
 from minigrad.optim.line_search import saddle_step, slope_step, wolfe_step
-from minigrad.optim.minimum import Callback, Evaluation, Minimum, Point, largest
+from minigrad.optim.minimum import ROUNDING, Callback, Evaluation, Minimum, Point, largest
 from minigrad.optim.shrinking import Proven, Shrinking
 from minigrad.typing import Array
 
+FAR = (1e1, 1e2, 1e3, 1e4)  # Newton steps along which a cost falls that has no minimum
 LONGEST = 1e3  # of a first trial, relative to |x|: the line search goes further where it pays
 
 
@@ -108,6 +109,8 @@ class Descent:
             reason = self._judge() if close else None
             if not close:
                 self.shrinking.far()
+            if reason == "gradient" and self.method.sees_curvature and self._falls_for_ever():
+                reason = "no_minimum"
             if reason:
                 return self._end(reason)
             if self.iteration >= max_iterations:
@@ -132,6 +135,24 @@ class Descent:
         if self.step.flat:
             return "flat"
         return None if self.step.curvature < 0 else self.shrinking.close(self.point.x, self.step.direction)
+
+    def _falls_for_ever(self) -> bool:
+        """Along Newton's step, or away from 0, the cost is lower than at x, and does not rise however far: no proof."""
+        x, direction = self.point.x, self.step.direction
+        size, from_0 = float(np.linalg.norm(direction)), float(np.linalg.norm(x))
+        if self.measures.verdict is not None or not size > 0:
+            return False
+        # However short the step, a bowl rises where it has led as far again as x is from 0.
+        return self._falls(max(1.0, from_0 / size) * direction) or self._falls(x)
+
+    def _falls(self, direction: Array) -> bool:
+        before = self.point.value - self.evaluate.noise * abs(self.point.value)
+        for far in FAR:
+            value = self.evaluate(self.point.x + far * direction).value
+            if not value <= before or value == self.point.value:
+                return False
+            before = value
+        return True
 
     def _search(self) -> tuple[Point | None, bool]:
         if not (all_finite(self.step.direction) and self.step.direction.any()):
@@ -182,7 +203,9 @@ class Descent:
             if found is not None:
                 return "", found
         no_digits = self.step.decrement**2 / 2 <= self.evaluate.rounding * abs(self.point.value)
-        vanishes = self.step.whole and self.shrinking.has_vanished(self.point.x, self.step.direction)
+        size, eps = float(np.linalg.norm(self.step.direction)), self.evaluate.rounding / ROUNDING
+        nothing = size <= eps * float(np.linalg.norm(self.point.x))  # to which x has no digits
+        vanishes = (self.step.whole or nothing) and self.shrinking.has_vanished(self.point.x, self.step.direction)
         return "rounding" if no_digits and vanishes else "no_progress", None
 
     def _end(self, reason: str, falls: bool = False) -> Minimum:

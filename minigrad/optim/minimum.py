@@ -39,6 +39,7 @@ ADVICE = {
     ),
 }
 
+ROUNDING = 32  # units in its last place by which a value may be off
 UNSEEN = (
     "No curvature was looked at, and without it a small gradient is no proof of a minimum: where there is none, as of "
     "classes that can be separated, gradients vanish too. Newton and NewtonCG look."
@@ -110,7 +111,7 @@ class Evaluation:
         self.who = who
         self.function = function
         self.count = 0
-        self.rounding = 32 * eps  # of a value, relative to it
+        self.rounding = ROUNDING * eps  # of a value, relative to it
         self.noise = max(1e-11, 128 * eps)  # the most that a value may be off, as the sum of many terms
 
     def __call__(self, x: Array) -> Point:

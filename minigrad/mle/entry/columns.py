@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import numbers
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,35 +12,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import all_finite, kind
+from minigrad.mle.entry.sources import Source, is_missing, require_one_order, row_names
 from minigrad.typing import Array
 
 EXACT = 2**53  # whole numbers up to here are floats
-
-
-@dataclass(frozen=True)
-class Source:
-    """Who asks for what, and the names that rows and columns have there."""
-
-    who: str  # "fit", "predict"
-    what: str  # "X", "y", "weights", ...
-    columns: list[str] | None = None
-    rows: Any = None  # rows[n] is the name of row n, where rows have names
-
-    def row(self, n: int) -> str:
-        """Row n in words; rows count from 0, and names stand behind."""
-        return f"row {n}" if self.rows is None else f"row {n} ({self.rows[n]!s})"
-
-    def column(self, j: int) -> str:
-        """Column j in words."""
-        return f"column {j}" if self.columns is None else f"column {self.columns[j]!r}"
-
-    def place(self, index: tuple[int, ...]) -> str:
-        """Where an entry stands, in words."""
-        if len(index) == 1:
-            return f"{self.row(index[0])} of {self.what}"
-        if len(index) == 2:
-            return f"{self.row(index[0])}, {self.column(index[1])} of {self.what}"
-        return f"{self.what}[{', '.join(map(str, index))}]"
 
 
 @dataclass(frozen=True)
@@ -86,15 +62,6 @@ def require_distinct(source: Source, names: list[str]) -> None:
         )
 
 
-def row_names(given: Any) -> Any:
-    """The names of rows that a frame or series of pandas has; None for those that only count from 0."""
-    index = getattr(given, "index", None)
-    if index is None or callable(index) or not hasattr(index, "__len__"):
-        return None
-    counts = type(index).__name__ == "RangeIndex" and len(index) and (index[0], index[-1]) == (0, len(index) - 1)
-    return None if counts else index
-
-
 def table(source: Source, given: Any, chosen: list[str] | None = None) -> Table:
     """A frame, or an array of any shape, as float64 (TypeError, ValueError); `chosen` columns of a frame."""
     rows = row_names(given)
@@ -110,6 +77,9 @@ def table(source: Source, given: Any, chosen: list[str] | None = None) -> Table:
     wanted = names if chosen is None else chosen
     if not wanted:
         raise ValueError(f"{source.who} expects {source.what} to have columns, got none")
+    if isinstance(given, Mapping):  # a frame has one index
+        parts = {f"{source.what}[{name!r}]": given[at[name]] for name in wanted}
+        require_one_order(source.who, parts, f"pandas.DataFrame({source.what}) pairs rows by name")
     read = []
     for name in wanted:
         own = Source(source.who, f"column {name!r} of {source.what}", None, rows)
@@ -129,27 +99,9 @@ def numbered(count: int) -> list[str]:
     return [f"x{j + 1}" for j in range(count)]
 
 
-def require_rows(source: Source, rows: int, other: Source, found: int) -> None:
-    """`other` has a row for each of `source`, in the same order as far as names of rows say (ValueError)."""
-    if found != rows:
-        raise ValueError(
-            f"{source.who} expects {other.what} to have one entry for each row of X, got {rows} rows of X and {found} "
-            f"of {other.what}"
-        )
-    if source.rows is None or other.rows is None or source.rows is other.rows:
-        return
-    apart = np.asarray(source.rows) != np.asarray(other.rows)
-    if np.any(apart):
-        n = int(np.argmax(apart))
-        raise ValueError(
-            f"{source.who} expects the rows of X and {other.what} in one order, got row {n} as {source.rows[n]} in X "
-            f"and as {other.rows[n]} in {other.what}: {other.what}.loc[X.index]"
-        )
-
-
 def as_array(source: Source, given: Any) -> Array:
     """`given` as an array of whatever it holds (TypeError, ValueError for what NumPy would change or lose)."""
-    if isinstance(given, np.ma.MaskedArray):
+    if "numpy.ma" in sys.modules and isinstance(given, np.ma.MaskedArray):  # NumPy loads it where it is named
         raise TypeError(
             f"{source.who} expects {source.what} without a mask, got {kind(given)}: leave masked rows out, "
             f"{source.what}.data[~mask]"
@@ -210,13 +162,6 @@ def _of_objects(source: Source, array: Array) -> Array:
                 raise _too_long(source, array, place)
             floats[place] = float(entry)
     return floats
-
-
-def is_missing(entry: Any) -> bool:
-    """None, NaN, and what pandas writes for them."""
-    if entry is None or type(entry).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(entry, float | np.floating) and bool(entry != entry)
 
 
 def require_finite(source: Source, array: Array, fix: str = "") -> None:

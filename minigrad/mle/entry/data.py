@@ -10,23 +10,13 @@ import numpy as np
 from minigrad.checks import kind as kind_of
 from minigrad.layer import Layer
 from minigrad.losses import Penalized
-from minigrad.mle.entry.columns import (
-    Source,
-    as_array,
-    as_floats,
-    column_names,
-    is_frame,
-    only_column,
-    require_finite,
-    require_rows,
-    row_names,
-    table,
-)
+from minigrad.mle.entry.columns import as_array, as_floats, column_names, is_frame, only_column, require_finite, table
 from minigrad.mle.entry.heads import Head, head_of
 from minigrad.mle.entry.inputs import arrays_of, inputs_of, require_columns, require_names_apart
-from minigrad.mle.entry.labels import Coded, code
+from minigrad.mle.entry.labels import Coded, recode
 from minigrad.mle.entry.observations import observed
-from minigrad.mle.entry.targets import of_classes, of_numbers, of_two
+from minigrad.mle.entry.sources import Source, require_order, require_rows, row_names
+from minigrad.mle.entry.targets import of_classes, of_numbers, of_own, of_two
 from minigrad.typing import Array
 
 KINDS = ("frequency", "sampling", "analytic")
@@ -54,6 +44,7 @@ class Data:
     rows: Any = None  # rows[n] is the name of row n, where rows have names
     y_name: str = "y"
     has_names: bool = False  # the columns had names, which are not x1, x2, ...
+    head: Head | None = None  # what the loss on top takes as y
 
     def row(self, n: int) -> str:
         """Row n in words: its place, counted from 0, and its name."""
@@ -90,7 +81,8 @@ def data_of(
     if columns is not None and isinstance(x, np.ndarray):
         require_columns(cost, source, x)
         require_names_apart(columns, found.classes)
-    w, n, z = observed(source, count, weights, kind, offset, head)
+    named = Source("fit", "X" if y_rows is None or rows is not None else "y", columns, source.rows)
+    w, n, z = observed(named, count, weights, kind, offset, head)
     return Data(
         x=x,
         target=found.target,
@@ -105,6 +97,7 @@ def data_of(
         rows=source.rows,
         y_name=y_name,
         has_names=has_names,
+        head=head,
     )
 
 
@@ -146,14 +139,29 @@ def new_target(fitted: Any, given: Any, who: str = "calibration") -> Array:
     given, _ = only_column(Source(who, "y"), given)
     source = Source(who, "y", None, row_names(given))
     y = table(source, given).values if is_frame(given) else as_array(source, given)
+    if not y.ndim:
+        raise ValueError(f"{who} expects y of shape (N,), one for each row of X, got {kind_of(given)}")
     shape = np.shape(data.target)[1:]
-    if data.values is not None and not (data.classes is None and y.dtype.kind in "fiub" and data.values == [0, 1]):
-        y = code(source, y.reshape(-1), data.values, None).target
+    numbers = y.dtype.kind in "fiub" and data.values in (None, [0, 1])
+    if data.head is not None and data.head.kind == "binary" and numbers:
+        y = of_two(source, y, None, data.head, may_be_empty=True).target  # fractions too, where the loss takes them
+    elif data.values is not None:
+        y = recode(source, y.reshape(-1), data.values)
     y = as_floats(source, y)
     require_finite(source, y)
     if y.size != len(y) * int(np.prod(shape)):
         raise ValueError(f"{who} expects y of shape {('N', *shape)}, got {y.shape}".replace("'", ""))
     return y.reshape(len(y), *shape).astype(data.target.dtype)
+
+
+def require_paired(fitted: Any, who: str, x: Any, **others: Any) -> None:
+    """Rows of X, or of those fitted, and of `others`, such as y=, are in one order by their names (ValueError)."""
+    data: Data = getattr(fitted, "data", fitted)
+    first = Source(who, "X", rows=data.rows if x is None else row_names(x))
+    for what, given in others.items():
+        own = Source(who, what, rows=row_names(given))
+        require_order(first, own)
+        first = own if first.rows is None else first
 
 
 def _outcome(head: Head, given: Any, classes: Any, penalized: bool) -> tuple[Coded, Any, str]:
@@ -174,11 +182,7 @@ def _outcome(head: Head, given: Any, classes: Any, penalized: bool) -> tuple[Cod
     if not len(array):
         raise ValueError("fit expects at least one row of y, got none")
     if head.kind == "own" or (head.kind == "softmax" and head.rank not in (1, None)):
-        if array.dtype.kind in "iu":
-            return Coded(array, None), rows, name or "y"
-        floats = as_floats(source, array)
-        require_finite(source, floats)
-        return Coded(floats, None if classes is None else [str(each) for each in classes]), rows, name or "y"
+        return of_own(source, array, classes), rows, str(name) if name else "y"
     take = {"softmax": of_classes, "binary": of_two, "counts": of_numbers, "numbers": of_numbers}[head.kind]
     found = take(source, array, classes, head, penalized)
     return found, rows, str(name) if name else "y"

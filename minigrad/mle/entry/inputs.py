@@ -8,18 +8,9 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.layers import Embedding, Linear
-from minigrad.mle.entry.columns import (
-    Source,
-    as_array,
-    as_floats,
-    column_names,
-    is_frame,
-    numbered,
-    require_finite,
-    row_names,
-    table,
-)
+from minigrad.mle.entry.columns import as_array, as_floats, column_names, is_frame, numbered, require_finite, table
 from minigrad.mle.entry.heads import layers_of
+from minigrad.mle.entry.sources import Source, require_one_order, row_names
 from minigrad.typing import Array
 
 
@@ -72,6 +63,7 @@ def arrays_of(source: Source, given: Any, like: Any, bottom: Layer | None = None
             raise ValueError(
                 f"{source.who} expects the arrays of X to have rows alike, got {[len(array) for array in arrays]}"
             )
+        require_one_order(source.who, {f"X[{i}]": part for i, part in enumerate(given)})
         return arrays
     array = as_array(source, given)
     if not array.ndim:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.mle.entry.columns import Source, is_missing, require_finite
+from minigrad.mle.entry.columns import require_finite
+from minigrad.mle.entry.sources import Source, is_missing
 from minigrad.typing import Array
 
 
@@ -46,6 +47,11 @@ def code(source: Source, y: Array, classes: Any, outputs: int | None) -> Coded:
     if len(set(shown)) < len(shown):
         raise ValueError(f"{source.who} expects classes with names of their own, got {', '.join(shown)}")
     return Coded(index, shown, shown, values)
+
+
+def recode(source: Source, y: Array, values: list[Any]) -> Array:
+    """The place of each label among the `values` that were fitted (TypeError, ValueError)."""
+    return _places(source, _without_gaps(source, y), values)
 
 
 def _without_gaps(source: Source, y: Array) -> Array:
@@ -95,8 +101,8 @@ def _distinct(source: Source, y: Array) -> list[Any]:
 def _places(source: Source, y: Array, values: list[Any]) -> Array:
     """The place of each label in `values` (ValueError for one that is not there)."""
     if values == list(range(len(values))) and y.dtype.kind in "iubf":
-        wrong = (y < 0) | (y >= len(values))
         index = y.astype(np.intp)
+        wrong = (y < 0) | (y >= len(values)) | (y != index)
     else:
         at = {value: k for k, value in enumerate(values)}
         unique, inverse = _unique(y)

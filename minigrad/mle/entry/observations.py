@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.mle.entry.columns import Source, as_array, as_floats, is_missing, require_finite, require_rows, row_names
+from minigrad.mle.entry.columns import as_array, as_floats, only_column, require_finite
 from minigrad.mle.entry.heads import Head
+from minigrad.mle.entry.sources import Source, is_missing, require_rows, row_names
 from minigrad.typing import Array
 
 
@@ -27,18 +28,21 @@ def observed(
     return w, count, None if offset is None else _offset(source, offset, rows, head)
 
 
-def groups_of(groups: Any, rows: int, names: Any = None) -> tuple[Array, int]:
+def groups_of(groups: Any, rows: int, names: Any = None, who: str = "fit") -> tuple[Array, int]:
     """The group of each row as 0 .. G - 1, (N,), and G; `names` of the rows of X (TypeError, ValueError)."""
+    groups, _ = only_column(Source(who, "groups"), groups)
     own = row_names(groups)
-    source = Source("fit", "groups", None, names if own is None else own)
+    source = Source(who, "groups", None, names if own is None else own)
     array = as_array(source, groups)
     if array.ndim != 1:
-        raise ValueError(f"fit expects groups of shape ({rows},), one for each row of X, got {array.shape}")
-    require_rows(Source("fit", "X", None, names), rows, Source("fit", "groups", None, own), len(array))
-    missing = is_missing if array.dtype.kind == "O" else None
-    gaps = [missing(entry) for entry in array] if missing else np.isnan(array) if array.dtype.kind == "f" else []
+        raise ValueError(f"{who} expects groups of shape ({rows},), one for each row of X, got {array.shape}")
+    require_rows(Source(who, "X", None, names), rows, Source(who, "groups", None, own), len(array))
+    gaps: Any = np.isnan(array) if array.dtype.kind in "fcmM" else []
+    if array.dtype.kind == "O":
+        gaps = [is_missing(entry) for entry in array]
     if np.any(gaps):
-        raise ValueError(f"fit expects a group for each row, got none in {source.place((int(np.argmax(gaps)),))}")
+        place = source.place((int(np.argmax(gaps)),))
+        raise ValueError(f"{who} expects a group for each row, got none in {place}: leave it out, or give it one")
     if array.dtype.kind == "O":
         at: dict[Any, int] = {}
         index = np.array([at.setdefault(entry, len(at)) for entry in array.tolist()], dtype=np.intp)
@@ -47,7 +51,7 @@ def groups_of(groups: Any, rows: int, names: Any = None) -> tuple[Array, int]:
         unique, index = np.unique(array, return_inverse=True)
         count = len(unique)
     if count < 2:
-        raise ValueError(f"fit expects groups to be two or more, got {count}: errors within one group tell nothing")
+        raise ValueError(f"{who} expects groups to be two or more, got {count}: errors within one group tell nothing")
     return index, count
 
 

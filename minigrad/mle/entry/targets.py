@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.mle.entry.columns import Source, as_floats, require_finite
+from minigrad.mle.entry.columns import as_floats, require_finite
 from minigrad.mle.entry.heads import Head
 from minigrad.mle.entry.labels import Coded, code, listed, some
+from minigrad.mle.entry.sources import Source
 from minigrad.typing import Array
 
 
@@ -83,6 +84,33 @@ def of_numbers(source: Source, y: Array, classes: Any, head: Head, may_be_empty:
             )
     target = _shaped(source, numbers, head)
     return Coded(target, _output_names(source, classes, head.outputs) if (head.outputs or 1) > 1 else None)
+
+
+def of_own(source: Source, y: Array, classes: Any) -> Coded:
+    """What a loss takes that minigrad does not know: numbers as they are, text as its place in `classes`."""
+    names = None if classes is None else listed(source, classes)
+    if _is_text(y):
+        if names is None or len(names) < 2:
+            raise TypeError(
+                f"{source.who} expects numbers in y for a loss of your own, got text such as {_first(y)!r}: "
+                "classes=[...], two or more in order, codes them as 0, 1, ..."
+            )
+        found = code(source, y.reshape(-1), names, None)
+        return found._replace(target=found.target.reshape(y.shape), labels=None)
+    shown = None if names is None else [str(each) for each in names]
+    if y.dtype.kind in "iu":
+        return Coded(y, shown)
+    numbers = as_floats(source, y)
+    require_finite(source, numbers)
+    return Coded(numbers, shown)
+
+
+def _is_text(y: Array) -> bool:
+    return y.dtype.kind in "US" or (y.dtype.kind == "O" and any(isinstance(each, str) for each in y.ravel()))
+
+
+def _first(y: Array) -> str:
+    return str(next(each for each in y.ravel() if isinstance(each, str | bytes)))
 
 
 def _require_rows_of_each(source: Source, found: Coded) -> None:

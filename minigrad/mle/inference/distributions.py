@@ -39,23 +39,6 @@ def chi_squared_log_tail(x: float, df: float) -> float:
     return float(_log_and_tail(x, df)[0])
 
 
-def chi_squared_quantile(tail: float, df: float) -> float:
-    """The x with P(X >= x) = tail, for 0 < tail < 1: Newton's method for log P, between bounds."""
-    if not 0 < tail < 1:
-        raise ValueError(f"chi_squared_quantile expects a tail between 0 and 1, got {tail!r}")
-    wanted, low, high, x = math.log(tail), 0.0, math.inf, float(df)
-    for _ in range(200):
-        log_tail = chi_squared_log_tail(x, df)
-        low, high = (x, high) if log_tail > wanted else (low, x)
-        log_density = (df / 2 - 1) * math.log(x / 2) - x / 2 - math.lgamma(df / 2) - math.log(2)
-        step = (log_tail - wanted) * math.exp(log_tail - log_density)
-        found = x + step
-        if abs(step) <= 4e-15 * x:
-            return found
-        x = found if low < found < high else (low + high) / 2 if high < math.inf else 2 * x
-    return x
-
-
 def _log_and_tail(x: float, df: float) -> tuple[Decimal, Decimal]:
     if not (df > 0 and math.isfinite(df)):
         raise ValueError(f"a chi-squared distribution has a positive number of degrees of freedom, got {df!r}")

@@ -204,4 +204,11 @@ class _Reader:
 
     def error(self) -> ValueError:
         got = f"at {self.tokens[self.at].text!r}" if self.at < len(self.tokens) else "an end too early"
-        return ValueError(f"constraint {self.text!r} cannot be read, {got}: {GRAMMAR}")
+        return ValueError(f"constraint {self.text!r} cannot be read, {got}: {self.product_meant() or GRAMMAR}")
+
+    def product_meant(self) -> str:
+        """What to write for "2 x1"."""
+        pair = self.tokens[max(self.at - 1, 0) : self.at + 1]
+        if [token.kind for token in pair] != ["number", "name"]:
+            return ""
+        return f"write {pair[0].text}*{pair[1].text}"

@@ -10,12 +10,15 @@ import numpy as np
 
 from minigrad.checks import kind
 from minigrad.mle.identification import complement
-from minigrad.mle.inference.covariance import inverse, of_variables
+from minigrad.mle.inference.covariance import of_variables, root
 from minigrad.mle.inference.distributions import chi_squared_log_tail, chi_squared_tail, two_sided
 from minigrad.mle.inference.nested import require_nested
+from minigrad.mle.inference.once import once
 from minigrad.mle.inference.planes import best_on, plane_of
-from minigrad.mle.inference.skewness import third_derivatives
+from minigrad.mle.inference.roots import square_over
+from minigrad.mle.inference.skewness import largest_thirds, third_derivatives
 from minigrad.mle.regressions.firth import Firth
+from minigrad.mle.search.inverses import inverse
 from minigrad.typing import Array
 
 if TYPE_CHECKING:
@@ -48,6 +51,11 @@ class Test(NamedTuple):
     hypothesis: str
 
     @property
+    def pvalue(self) -> float:
+        """p, by the name that scipy and statsmodels give it."""
+        return self.p
+
+    @property
     def log_p(self) -> float:
         """log p, where p itself is too small for a number too."""
         return chi_squared_log_tail(self.statistic, self.df)
@@ -65,15 +73,13 @@ def wald_test(result: Result, constraints: Any) -> Test:
     result.require_estimate("tests")
     plane = plane_of(result, constraints)
     off = plane.matrix @ result.maximum.u - plane.value
-    spread = plane.matrix @ of_variables(result) @ plane.matrix.T
-    try:
-        precision = inverse(spread, np.eye(len(off)), "the covariance of what is tested")
-    except ValueError:
+    statistic = square_over(plane.matrix @ root(result), off)
+    if statistic is None:
         raise ValueError(
             f"the covariance ({result.cov_type}) of the {len(off)} constraints {plane.hypothesis} is singular: "
             "test fewer at a time; from G clusters, G - 1 at most"
-        ) from None
-    return _test("Wald", float(off @ precision @ off), len(off), plane.hypothesis)
+        )
+    return _test("Wald", statistic, len(off), plane.hypothesis)
 
 
 def lr_test(result: Result, other: Result | str | Sequence[str] | Any) -> Test:
@@ -127,12 +133,24 @@ def hauck_donner(result: Result) -> Array:
     1763-1774.
     """
     result.require_estimate("tests")
-    matrix, u = result.listing.matrix, result.maximum.u
-    along = _curvature(result) @ matrix.T  # (k, m)
-    variance = np.einsum("jk,kj->j", matrix, along)
-    error = np.sqrt(np.where(result.estimable & (variance > 0), variance, np.nan))
-    third = third_derivatives(result.likelihood, u, np.nan_to_num(along / error))  # d in standard errors
-    return np.asarray(1 + (matrix @ u) / error * third / 2 < 0)
+    return _past_the_peak(result).copy()
+
+
+@once
+def _past_the_peak(result: Result) -> Array:
+    matrix, u, half = result.listing.matrix, result.maximum.u, root(result, "observed")
+    by_half = matrix @ half
+    error = np.linalg.norm(by_half, axis=1)
+    counted = result.estimable & (error > 0)
+    z = np.divide(matrix @ u, error, out=np.zeros(len(error)), where=counted)
+    directions = half @ np.divide(by_half.T, error, out=np.zeros(by_half.T.shape), where=counted)  # standard errors
+    found = np.zeros(len(z), bool)
+    largest = np.where(z != 0, largest_thirds(result.likelihood, directions), 0.0)  # which may be infinite
+    asked = np.flatnonzero(np.abs(z) * largest > 2 * (1 - ROUNDING))
+    if len(asked):
+        third = third_derivatives(result.likelihood, u, directions[:, asked])
+        found[asked] = 1 + z[asked] * third / 2 < 0
+    return found
 
 
 def _curvature(result: Result) -> Array:

@@ -9,10 +9,11 @@ import numpy as np
 
 from minigrad.checks import require_number
 from minigrad.mle.identification import complement
-from minigrad.mle.inference.covariance import inverse, of_variables
+from minigrad.mle.inference.covariance import of_variables
 from minigrad.mle.inference.distributions import two_sided_quantile
-from minigrad.mle.inference.hypotheses import require_likelihood
+from minigrad.mle.inference.hypotheses import ROUNDING, require_likelihood
 from minigrad.mle.inference.planes import best_on, curvature_at
+from minigrad.mle.search.inverses import inverse
 from minigrad.mle.search.objective import Point, point_at
 from minigrad.mle.verdict import EstimateError
 from minigrad.typing import Array
@@ -111,6 +112,12 @@ def _followed(result: Result, a: Array, step: float, z: float, covariance: Array
             if barred - inside <= 1e-6 * barred:
                 break
             continue
+        if point.objective.value < result.maximum.objective.value - ROUNDING * (1 + abs(point.objective.value)):
+            raise EstimateError(
+                "there is no interval of the profile likelihood: away from the estimate it rises above what it is "
+                "there, so that the estimate is one of several maxima; ci(kind='wald') is of this one",
+                result.verdict,
+            )
         r = math.sqrt(max(0.0, 2 * (point.objective.value - result.maximum.objective.value)))
         if abs(r - z) <= ENOUGH * z:
             return at + t * step

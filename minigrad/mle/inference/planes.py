@@ -8,9 +8,9 @@ import numpy as np
 
 from minigrad.mle.identification import complement
 from minigrad.mle.inference.constraints import described, parse
-from minigrad.mle.inference.covariance import inverse
 from minigrad.mle.likelihood import Restricted
 from minigrad.mle.regressions.firth import Firth, firth
+from minigrad.mle.search.inverses import inverse
 from minigrad.mle.search.maximize import maximize
 from minigrad.mle.search.objective import Point, point_at
 from minigrad.mle.verdict import EstimateError

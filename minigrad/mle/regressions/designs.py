@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minigrad.existence.null import column_ends
 from minigrad.typing import Array
 
 NUMBERS = 2**17  # in one block, which then stays in the processor's cache
@@ -23,12 +24,14 @@ class Design:
     Where there is no bias, `centre` is 0.
     """
 
-    def __init__(self, x: Array, has_bias: bool, weights: Array | None = None) -> None:
+    def __init__(
+        self, x: Array, has_bias: bool, weights: Array | None = None, ends: tuple[Array, Array] | None = None
+    ) -> None:
         self.x, self.has_bias = x, has_bias
         self.features = x.shape[1]
         self.width = self.features + has_bias
         self.centre, self.factor = np.zeros(self.features), np.ones(self.features)
-        self.lowest, self.highest = _ends(x)
+        self.lowest, self.highest = column_ends(x) if ends is None else ends
         if x.size:
             self._measure(weights)
 
@@ -50,6 +53,12 @@ class Design:
         if self.has_bias:
             change[-1, :-1] = -self.centre * self.factor
         return change
+
+    @property
+    def ends(self) -> Array:
+        """No |entry| of a column of the design is larger, (width,)."""
+        ends = np.maximum(np.abs(self.highest - self.centre), np.abs(self.centre - self.lowest)) * self.factor
+        return np.append(ends, [1.0] * self.has_bias)
 
     def on(self, x: Array) -> Design:
         """The same units for other rows."""
@@ -117,17 +126,3 @@ class Design:
             scaled = (x[block] - centre) / unit
             squares += w[block] @ (scaled * scaled)
         return centre, np.sqrt(squares) * unit
-
-
-def _ends(x: Array) -> tuple[Array, Array]:
-    """The least and the greatest of each column."""
-    if not len(x):
-        return np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    fold = max(1, 512 // max(x.shape[1], 1)) if x.flags.c_contiguous else 1
-    whole = len(x) - len(x) % fold
-    parts = [x[whole:]]
-    if whole and x.shape[1]:
-        long = x[:whole].reshape(-1, fold * x.shape[1])  # NumPy is faster along long rows
-        parts += [end(axis=0).reshape(fold, x.shape[1]) for end in (long.min, long.max)]
-    both = np.concatenate(parts)
-    return both.min(axis=0).astype(float), both.max(axis=0).astype(float)

@@ -60,7 +60,8 @@ def _sigmoid(z: Array, t: Array) -> Look:
     below = z - positive  # min(z, 0)
     e = np.exp(below - positive)  # e^-|z|
     total = 1 + e
-    p, q = np.exp(below), np.exp(-positive)
+    on_top = z >= 0
+    p, q = np.where(on_top, 1.0, e), np.where(on_top, e, 1.0)
     p /= total
     q /= total
     terms = t * z

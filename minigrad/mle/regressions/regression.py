@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.containers import Sequential
 from minigrad.derivatives.likelihoods import EXPONENTIAL, SIGMOID, SOFTMAX, Mean
+from minigrad.existence import Columns, Table
 from minigrad.layer import Layer
 from minigrad.layers import Linear
 from minigrad.losses import Penalized
@@ -21,10 +22,12 @@ from minigrad.mle.regressions.designs import Design
 from minigrad.mle.regressions.links import Look, look, saturated
 from minigrad.mle.regressions.links import contrasts as contrasts
 from minigrad.mle.regressions.offsets import centred
+from minigrad.mle.regressions.parameters import arrays_of, coefficients_of, listing_of
 from minigrad.mle.regressions.precision import precise_gradient, root
 from minigrad.mle.regressions.recognition import recognized
-from minigrad.mle.regressions.rows import furthest, grouped_square, leverages, usual, weighted_sum
-from minigrad.mle.regressions.starts import start_of
+from minigrad.mle.regressions.ridges import ridge_at, root_of_ridge
+from minigrad.mle.regressions.rows import furthest, grouped_square, noise, reached, rounding_along, weighted_sum
+from minigrad.mle.regressions.starts import Start, start_of
 from minigrad.mle.regressions.sums import Sums
 from minigrad.typing import Array
 
@@ -57,10 +60,15 @@ class Regression(Likelihood):
         self.classes, self.features = linear.weight.shape
         self.has_bias = linear.bias is not None
         self.rows, self.count = len(data.x), data.count
+        shorten = design is None
+        self._table = Table(data.x, self.has_bias) if shorten and data.x.dtype.kind == "f" else None
         self.units = self.classes - 1 if mean.coupled else self.classes
         self.contrast, self.from_classes = np.eye(self.classes), np.eye(self.classes)
-        self.design = Design(data.x, self.has_bias, data.weights) if design is None else design
-        if ridge[0] and design is None:
+        if design is None:
+            ends = None if self._table is None else (self._table.lowest, self._table.highest)
+            design = Design(data.x, self.has_bias, data.weights, ends)
+        self.design = design
+        if ridge[0] and shorten:
             total = float(self.rows if data.weights is None else data.weights.sum())
             self.design.shorten(np.full(self.features, ridge[0] / max(total, 1e-300)))
         self.width = self.design.width
@@ -88,8 +96,22 @@ class Regression(Likelihood):
         return np.array([self.ridge[0] == 0] * self.features + [self.ridge[1] == 0] * self.has_bias, bool)
 
     @cached_property
+    def columns(self) -> Columns:
+        """What is known of the columns of x: which are sums of others."""
+        x = self.data.x if self.data.x.dtype.kind == "f" else self.data.x.astype(float)
+        return Columns.of(self._table or Table(x, self.has_bias), self.free)
+
+    @cached_property
     def start(self) -> Array:  # type: ignore[override]
         """Near the maximum already where there are many rows: see starts.py."""
+        return self._start.u
+
+    @property
+    def hessian_at_start(self) -> Array | None:
+        return self._start.hessian
+
+    @cached_property
+    def _start(self) -> Start:
         return start_of(self)
 
     # The likelihood.
@@ -107,13 +129,13 @@ class Regression(Likelihood):
 
     def terms(self, u: Array) -> Array:
         terms = np.empty(self.rows)
-        for rows, _, seen, _ in self._looks(u):
+        for rows, _, seen, _ in self.looks(u):
             terms[rows] = seen.terms + saturated(self.mean, self.target[..., rows])
         return terms
 
     def scores(self, u: Array) -> Array:
         scores = np.empty((self.rows, self.size))
-        for rows, design, seen, _ in self._looks(u):
+        for rows, design, seen, _ in self.looks(u):
             scores[rows] = self._scores(seen, design)
         return scores
 
@@ -121,7 +143,7 @@ class Regression(Likelihood):
         """Those of some rows, by a slice or their numbers, (n, k)."""
         design = self.design.of(self.data.x[rows])
         with np.errstate(over="ignore", under="ignore"):
-            seen = look(self.mean, self._z(self.by_class(u), design, rows), self.target[..., rows])
+            seen = look(self.mean, self.units_of(self.by_class(u), design, rows), self.target[..., rows])
         return self._scores(seen, design)
 
     def precise_gradient(self, u: Array) -> Array:
@@ -131,10 +153,7 @@ class Regression(Likelihood):
         return root(self, u, beside)
 
     def noise(self, u: Array, covariance: Array | None = None) -> tuple[float, float]:
-        largest = 1.0 if self.weights is None else float(self.weights.max(initial=1.0))
-        if self.mean is EXPONENTIAL:
-            largest *= max(1.0, float(self.target.max(initial=1.0)))
-        return math.sqrt(largest), 1.0 + (self._parts(u) if covariance is None else usual(self, u, covariance))
+        return noise(self, u, covariance)
 
     def expected(self, u: Array) -> Array:
         return self.evaluate(u).hessian  # the links are canonical: no y in the Hessian
@@ -162,24 +181,12 @@ class Regression(Likelihood):
         return isinstance(self.cost, Penalized)
 
     def penalty(self, u: Array) -> Local:
-        if not any(self.ridge):
-            return super().penalty(u)
-        root = self.penalty_root
-        square = root.T @ root
-        v = u.reshape(self.units, self.width)
-        moved = v @ root.T
-        hessian = np.einsum("ij,kl->ikjl", np.eye(self.units), square).reshape(self.size, self.size)
-        return Local(0.5 * float(np.sum(moved * moved)), (moved @ root).ravel(), hessian)
+        return ridge_at(self, u) if any(self.ridge) else super().penalty(u)
 
     @cached_property
     def penalty_root(self) -> Array:
-        """M (width, width) with |M v|^2 / 2 the penalty of one unit: W = V factor, b = c - W centre."""
-        root = np.zeros((self.width, self.width))
-        d = np.arange(self.features)
-        root[d, d] = math.sqrt(self.ridge[0]) * self.design.factor
-        if self.has_bias:
-            root[-1] = math.sqrt(self.ridge[1]) * self._bias_row()
-        return root
+        """M (width, width) with |M v|^2 / 2 the penalty of one unit."""
+        return root_of_ridge(self)
 
     # Predictions.
 
@@ -188,26 +195,15 @@ class Regression(Likelihood):
         z = np.empty((self.rows, self.classes))
         coefficients = self.by_class(u)
         for rows, design in self.design.blocks():
-            z[rows] = self._z(coefficients, design, rows).T
+            z[rows] = self.units_of(coefficients, design, rows).T
         return z
-
-    def leverage(self, u: Array, covariance: Array) -> Array:
-        """h_n = trace w_n P_n dz_n/du C (dz_n/du)^T, (N,): the part of its own fit that each row decides."""
-        return leverages(self, u, covariance)
 
     def reach(self, step: Array) -> float:
         """The furthest that a step moves a logit, beside those of other classes where they are coupled."""
-        v, most = self.contrast @ step.reshape(self.units, self.width), 0.0
-        if not np.isfinite(v).all():
-            return math.inf
-        bound = furthest(self.design, v)
-        if bound < 1e-3:
-            return 2 * bound if self.mean.coupled else bound
-        for _, design in self.design.blocks():
-            z = v @ design.T
-            size = z.max(axis=0) - z.min(axis=0) if self.mean.coupled else np.abs(z)
-            most = max(most, float(size.max(initial=0.0)))
-        return most
+        return reached(self, step)
+
+    def noise_along(self, u: Array, along: Array) -> Array | None:
+        return rounding_along(self, u, along)
 
     def response(self, u: Array, x: Any, offset: Any = None) -> Array:
         return self.mean.of(self._at(u, np.asarray(x, dtype=float), offset))
@@ -222,8 +218,10 @@ class Regression(Likelihood):
         by_unit = by_logit @ self.contrast
         return np.einsum("nku,nd->nkud", by_unit, self.design.of(x)).reshape(len(x), self.classes, self.size)
 
-    def score_square(self, u: Array, row_weights: Array | None = None, groups: Any = None) -> Array:
-        return grouped_square(self, u, row_weights, groups)
+    def score_square(
+        self, u: Array, row_weights: Array | None = None, groups: Any = None, change: Array | None = None
+    ) -> Array:
+        return grouped_square(self, u, row_weights, groups, change)
 
     # Parameters.
 
@@ -233,29 +231,14 @@ class Regression(Likelihood):
         return self.data.classes or [str(k) for k in range(self.classes)]
 
     def listing(self, identification: str, reference: int = 0) -> Listing:
-        shown, labels = self.contrast, self.labels
-        if self.mean.coupled and identification == "reference":
-            others = [k for k in range(self.classes) if k != reference]
-            shown, labels = (shown - shown[reference])[others], [labels[k] for k in others]
-        columns = [*(self.data.names or []), *["const"] * self.has_bias]
-        by_column = np.eye(self.width)
-        if self.has_bias:
-            by_column[-1] = self._bias_row()
-        names = [(f"{label}:" if self.classes > 1 else "") + column for label in labels for column in columns]
-        scale = np.append(self.design.factor, [1.0] * self.has_bias)
-        return Listing(names, np.kron(shown, by_column), np.tile(scale, len(shown)))
+        return listing_of(self, identification, reference)
 
     def coefficients(self, u: Array) -> tuple[Array, Array | None]:
         """W (K, D) and b (K,)."""
-        v = self.contrast @ u.reshape(self.units, self.width)
-        return v[:, : self.features] * self.design.factor, v @ self._bias_row() if self.has_bias else None
+        return coefficients_of(self, u)
 
     def arrays(self, u: Array) -> Mapping[str, Array]:
-        weight, bias = self.coefficients(u)
-        named = {id(self.linear.weight): weight, id(self.linear.bias): bias}
-        found = {name: (array, named[id(array)]) for name, array in self.cost.parameters().items()}
-        with np.errstate(over="ignore"):
-            return {name: np.asarray(value, dtype=array.dtype) for name, (array, value) in found.items()}
+        return arrays_of(self, u)
 
     def trained(self, u: Array) -> Layer:
         return self.cost.with_parameters(self.arrays(u))
@@ -273,11 +256,11 @@ class Regression(Likelihood):
 
     # One pass over the rows.
 
-    def _looks(self, u: Array, arrays: int = 1) -> Iterator[tuple[slice, Array, Look, Array | None]]:
+    def looks(self, u: Array, arrays: int = 1) -> Iterator[tuple[slice, Array, Look, Array | None]]:
         """Rows, their design, what they say at u, and their weights."""
         coefficients, w = self.by_class(u), self.weights
         for rows, design in self.design.blocks(arrays):
-            z = self._z(coefficients, design, rows)
+            z = self.units_of(coefficients, design, rows)
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 seen = look(self.mean, z, self.target[..., rows])
             yield rows, design, seen, None if w is None else w[rows]
@@ -289,7 +272,7 @@ class Regression(Likelihood):
             v[:, -1] += self.shift
         return v
 
-    def _z(self, coefficients: Array, design: Array, rows: slice) -> Array:
+    def units_of(self, coefficients: Array, design: Array, rows: slice) -> Array:
         z = coefficients @ design.T
         return z if self.offset is None else z + self.offset[:, rows]
 
@@ -297,7 +280,7 @@ class Regression(Likelihood):
         z = self.design.of(x) @ u.reshape(self.units, self.width).T @ self.contrast.T
         return z if offset is None else z + offset
 
-    def _parts(self, u: Array) -> float:
+    def furthest(self, u: Array) -> float:
         """The largest sum of the sizes of the parts of a linear unit that there can be."""
         offset = 0.0 if self.offset is None else float(np.abs(self.offset).max(initial=0.0))
         return furthest(self.design, self.by_class(u)) + offset
@@ -305,10 +288,6 @@ class Regression(Likelihood):
     def _scores(self, seen: Look, design: Array) -> Array:
         residual = -(self.contrast.T @ seen.residual).T
         return (residual[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(len(design), self.size)
-
-    def _bias_row(self) -> Array:
-        """b of one unit's variables."""
-        return np.append(-self.design.centre * self.design.factor, 1.0)
 
 
 def regression(cost: Layer, data: Data) -> Regression | None:

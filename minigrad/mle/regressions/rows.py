@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.derivatives.likelihoods import EXPONENTIAL
 from minigrad.mle.regressions.designs import Design
 from minigrad.mle.regressions.links import look
 from minigrad.typing import Array
@@ -37,7 +39,7 @@ def leverages(regression: Regression, u: Array, covariance: Array) -> Array:
         return _leverages_over_x(regression, u, covariance)
     c = covariance.reshape(regression.units, regression.width, regression.units, regression.width)
     found = np.zeros(regression.rows)
-    for rows, design, seen, w in regression._looks(u):
+    for rows, design, seen, w in regression.looks(u):
         for i, q in enumerate(regression.contrast.T):
             for j, r in enumerate(regression.contrast.T[: i + 1]):
                 if regression.mean.coupled:
@@ -76,9 +78,55 @@ def _leverages_over_x(regression: Regression, u: Array, covariance: Array) -> Ar
 
 def furthest(design: Design, coefficients: Array) -> float:
     """No |z| or sum of parts of it is larger, for coefficients (K, width)."""
-    ends = np.maximum(np.abs(design.highest - design.centre), np.abs(design.centre - design.lowest)) * design.factor
-    ends = np.append(ends, [1.0] * design.has_bias)
-    return float((np.abs(coefficients) @ ends).max(initial=0.0))
+    return float((np.abs(coefficients) @ design.ends).max(initial=0.0))
+
+
+def reached(regression: Regression, step: Array) -> float:
+    """The furthest that a step moves a logit, beside those of other classes where they are coupled."""
+    v, most = regression.contrast @ step.reshape(regression.units, regression.width), 0.0
+    if not np.isfinite(v).all():
+        return float("inf")
+    bound = furthest(regression.design, v)
+    if bound < 1e-3:
+        return 2 * bound if regression.mean.coupled else bound
+    for _, design in regression.design.blocks():
+        z = v @ design.T
+        size = z.max(axis=0) - z.min(axis=0) if regression.mean.coupled else np.abs(z)
+        most = max(most, float(size.max(initial=0.0)))
+    return most
+
+
+def noise(regression: Regression, u: Array, covariance: Array | None) -> tuple[float, float]:
+    """Errors by eps: of residuals, in standard deviations, the largest of which y has; and of the linear units."""
+    largest = 1.0 if regression.weights is None else float(regression.weights.max(initial=1.0))
+    if regression.mean is EXPONENTIAL:
+        top = max(1.0, float(regression.target.max(initial=1.0)))
+        if regression.offset is not None:  # rates may be above all counts
+            top = max([top, *(float(seen.p.max(initial=0.0)) for _, _, seen, _ in regression.looks(u))])
+        largest *= top
+    return math.sqrt(largest), 1.0 + (
+        regression.furthest(u) if covariance is None else usual(regression, u, covariance)
+    )
+
+
+def rounding_along(regression: Regression, u: Array, along: Array) -> Array:
+    """What rounding p alone leaves in a . dJ/du, by eps, for the rows a of `along` (m, k): (m,).
+
+        sum_n w_n sum_k |p_nk - t_nk| (4 + |z_nk| / 2) |a . dz_nk/du|
+
+    The last rounding of z, or of what it is beside the largest, counts relative to p: half a unit of |z_n|.
+    """
+    coefficients, coupled = regression.by_class(u), regression.mean.coupled
+    directions = np.tensordot(
+        regression.from_classes, along.reshape(len(along), regression.units, regression.width), axes=(1, 1)
+    )  # (K, m, width)
+    found = 4 * np.abs(along) @ np.abs(regression.penalty(u).gradient)
+    for rows, design, seen, w in regression.looks(u, max(1, len(along) // regression.width)):
+        z = regression.units_of(coefficients, design, rows)
+        each = np.abs(seen.residual) * (4 + (np.ptp(z, axis=0) if coupled else np.abs(z)) / 2)
+        for direction, size in zip(directions, each if w is None else each * w, strict=True):
+            found += np.abs(direction @ design.T) @ size
+    return np.asarray(found)
 
 
 def usual(regression: Regression, u: Array, covariance: Array) -> float:
@@ -93,8 +141,12 @@ def usual(regression: Regression, u: Array, covariance: Array) -> float:
     return total
 
 
-def grouped_square(regression: Regression, u: Array, row_weights: Array | None, groups: Any) -> Array:
+def grouped_square(
+    regression: Regression, u: Array, row_weights: Array | None, groups: Any, change: Array | None = None
+) -> Array:
     """sum_g (sum_(n in g) w_n s_n) (...)^T, (k, k); every row is a group where none are given.
+
+    Of C^T s_n, (r, r), for a `change` C (k, r) of variables.
 
     The rows are taken group by group, so that no more than a block of their scores is held.
     """
@@ -104,10 +156,12 @@ def grouped_square(regression: Regression, u: Array, row_weights: Array | None, 
         order = np.argsort(codes, kind="stable")
         codes = codes[order]
         starts = np.append(True, codes[1:] != codes[:-1])
-    total, open_group = np.zeros((regression.size, regression.size)), np.zeros((0, regression.size))
+    size = regression.size if change is None else change.shape[1]
+    total, open_group = np.zeros((size, size)), np.zeros((0, size))
     for rows in regression.design.slices(2 * regression.units):
         chosen: Any = rows if order is None else order[rows]
         s = regression.scores_of(u, chosen)
+        s = s if change is None else s @ change
         if row_weights is not None:
             s *= row_weights[chosen][:, np.newaxis]
         if starts is not None:

@@ -8,10 +8,11 @@ import numpy as np
 
 from minigrad.existence import Existence, existence
 from minigrad.mle.regressions.regression import Regression
+from minigrad.mle.regressions.rows import leverages
 from minigrad.typing import Array
 
 HARDLY = 1e-3  # so small beside the furthest logit, what the classes overlap by is hardly there
-MOVES = 0.1  # s^T C s of a row without which the estimate may not exist: the square of how far it moves the estimate
+HOLDS = 0.1  # of a row without which the estimate may not exist: see `_far`, for rows of no more than 9 times its logit
 CANDIDATES = 10  # of these are looked at
 
 
@@ -31,7 +32,13 @@ class Question:
         if self.output is not None:
             start = start[self.output : self.output + 1]
         return existence(
-            likelihood.data.x, self.target, start=start, **self.options(), weights=weights, likelihood=likelihood.family
+            likelihood.data.x,
+            self.target,
+            start=start,
+            **self.options(),
+            weights=weights,
+            likelihood=likelihood.family,
+            columns=likelihood.columns,
         )
 
     def check(self, found: Existence) -> bool:
@@ -57,48 +64,79 @@ def held_by(likelihood: Regression, u: Array, covariance: Array) -> tuple[str, l
     """Why the maximum hardly exists, and the rows that hold it; None where it does well.
 
     The classes overlap by less than a thousandth of what the furthest row is apart; or without some one observation
-    they would be separated.
+    they would be separated, among the ten that are most likely to hold the estimate.
     """
     overlap = overlapping(likelihood, u)
     if overlap is not None:
         return "the classes overlap by next to nothing", overlap
-    moves = _moves(likelihood, u, covariance)
-    w = likelihood.weights
-    single = np.full(len(moves), True) if w is None or likelihood.data.kind != "frequency" else w <= 1
-    far = np.flatnonzero((moves >= MOVES) & single)
-    for row in far[np.argsort(-moves[far], kind="stable")][:CANDIDATES]:
+    far = _far(likelihood, u, covariance)
+    for row in far[:CANDIDATES]:
         others = np.arange(likelihood.rows) != row
         if any(each.answer(u, others.astype(float)).kind in ("complete", "quasi") for each in questions(likelihood)):
             return "one observation alone keeps the classes from being separated", [int(row)]
     return None
 
 
-def _moves(likelihood: Regression, u: Array, covariance: Array) -> Array:
-    """w_n^2 s_n^T C s_n, (N,).
+def _far(likelihood: Regression, u: Array, covariance: Array) -> Array:
+    """Rows, the furthest first, whose leverage h_n and w_n s_n^T C s_n / e_n, e_n = |p - t|, sum to HOLDS or more.
 
-    If the others are separated along d without row n, its score alone holds them: e_n |U_n| = sum of theirs, so that
-    s^T C s >= (s.d)^2 / d^T H d >= e_n |U_n| / ((1 - e_n) |U_n| + max |U|), for the sigmoid, with e = |p - t|.
+    If the others are separated along d without row n, its score alone holds them: e_n |U_n| = sum_m e_m |U_m|, so that
+    d^T H d <= (1 - e_n) e_n U_n^2 + M |U_n| e_n |U_n|, where M |U_n| is the largest |U|; and for q = x_n^T C x_n
+
+        h_n + s_n^T C s_n / e_n  =  e_n q  >=  e_n U_n^2 / d^T H d  >=  1 / (1 - e_n + M)
     """
-    moves = np.empty(likelihood.rows)
-    for rows in likelihood.design.slices(2 * likelihood.units):
-        s = likelihood.scores_of(u, rows)
-        moves[rows] = ((s @ covariance) * s).sum(axis=1)
-    return moves if likelihood.weights is None else moves * likelihood.weights**2
+    w = likelihood.weights
+    if not _longest(likelihood, covariance) * (1.0 if w is None else float(w.max())) >= HOLDS:
+        return np.zeros(0, int)
+    root = _root(covariance)
+    holds = leverages(likelihood, u, covariance)
+    for rows, _, seen, own in likelihood.looks(u, likelihood.units):
+        moved = likelihood.scores_of(u, rows) @ root
+        error = np.abs(seen.residual).max(axis=0)
+        square = np.einsum("nj,nj->n", moved, moved) * (1.0 if own is None else own)
+        holds[rows] += np.divide(square, error, out=np.zeros_like(square), where=error > 0)
+    single = np.full(len(holds), True) if w is None or likelihood.data.kind != "frequency" else w <= 1
+    far = np.flatnonzero((holds >= HOLDS) & single)
+    return far[np.argsort(-holds[far], kind="stable")]
+
+
+def _longest(likelihood: Regression, covariance: Array) -> float:
+    """No h + s^T C s / e is larger, with columns between their ends; infinite for counts."""
+    if likelihood.family == "poisson":
+        return float("inf")
+    design, units = likelihood.design, likelihood.units
+    ends = design.ends
+    blocks = np.abs(covariance.reshape(units, design.width, units, design.width))
+    by_unit = np.einsum("j,ijkl,l->ik", ends, blocks, ends)
+    return float(by_unit.sum()) * 2.5  # e + p' <= 5/4 for a sigmoid; under a softmax s is no longer than sqrt(2) e |x|
 
 
 def overlapping(likelihood: Regression, u: Array) -> list[int] | None:
     """The rows on the wrong side, if all are so by next to nothing."""
     if likelihood.family == "poisson":
         return None
-    z = likelihood.logits(u)
-    if likelihood.family == "softmax":
-        label = np.asarray(likelihood.data.target)
-        own = z[np.arange(len(z)), label]
-        others = z.copy()
-        others[np.arange(len(z)), label] = -np.inf
-        margin, furthest = own - others.max(axis=1), float(np.ptp(z, axis=1).max())
-    else:
-        target = np.asarray(likelihood.data.target, dtype=float).reshape(z.shape)
-        margin, furthest = (np.sign(2 * target - 1) * z).min(axis=1), float(np.abs(z).max())
-    wrong = np.flatnonzero(margin < 0)
-    return wrong.tolist() if len(wrong) and -margin.min() < HARDLY * furthest else None
+    coefficients, clearly = likelihood.by_class(u), HARDLY * 2 * likelihood.furthest(u)
+    margins, furthest = np.empty(likelihood.rows), 0.0
+    for rows, design in likelihood.design.blocks():
+        z = likelihood.units_of(coefficients, design, rows)
+        target = likelihood.target[..., rows]
+        if likelihood.family == "softmax":
+            places = np.arange(z.shape[1])
+            own = z[target, places]
+            furthest = max(furthest, float((z.max(axis=0) - z.min(axis=0)).max(initial=0.0)))
+            z[target, places] = -np.inf
+            margin = own - z.max(axis=0)
+        else:
+            furthest = max(furthest, float(np.abs(z).max(initial=0.0)))
+            margin = (np.sign(2 * target - 1) * z).min(axis=0)
+        if -margin.min(initial=0.0) >= clearly:  # and no row can be so far that this is little
+            return None
+        margins[rows] = margin
+    wrong = np.flatnonzero(margins < 0)
+    return wrong.tolist() if len(wrong) and -margins.min() < HARDLY * furthest else None
+
+
+def _root(covariance: Array) -> Array:
+    """R with R R^T = C."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))

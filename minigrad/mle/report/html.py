@@ -6,7 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from minigrad.mle.report.report import Report, Row, report
-from minigrad.mle.report.summary import COLUMNS, details, header_value, number, probability
+from minigrad.mle.report.summary import COLUMNS, details, header_value
+from minigrad.mle.tables import number, probability
 
 if TYPE_CHECKING:
     from minigrad.mle.result import Result

@@ -12,9 +12,10 @@ import numpy as np
 from minigrad.checks import require_number
 from minigrad.losses import Penalized
 from minigrad.mle.entry.heads import layers_of
-from minigrad.mle.inference.criteria import against_null
+from minigrad.mle.inference.criteria import against_null, constants
 from minigrad.mle.inference.hypotheses import hauck_donner, lr_test
 from minigrad.mle.regressions.firth import Firth
+from minigrad.mle.tables import probability
 
 if TYPE_CHECKING:
     from minigrad.mle.result import Result
@@ -90,17 +91,14 @@ def header(result: Result) -> dict[str, Any]:
         "Model": model(result).removesuffix(" Regression"),
     }
     if verdict.exists:
-        null = result.likelihood.without_inputs()
-        constants = 0 if null is None else null.size
         found |= {"Df Residuals": result.likelihood.count - result.k, "Method": _method(result)}
-        found |= {"Df Model": result.k - constants, "Iterations": result.maximum.iterations}
+        found |= {"Df Model": result.k - _constants(result), "Iterations": result.maximum.iterations}
         found |= {"Pseudo R-squ.": _or_none(result.pseudo_r2), "Condition": result.condition}
         found |= {"Log-Likelihood": result.loglik, "converged": True}
         found |= {"LL-Null": _or_none(lambda: result.loglik_null), "Covariance Type": result.cov_type}
         # Firth's would take a fit for each summary.
         ratio = _or_none(lambda: against_null(result).p) if _method(result) == "MLE" else None
-        criterion = result.aic if _method(result) == "MLE" and data.kind != "sampling" else None
-        found |= {"LLR p-value": ratio, "Digits": result.digits, "AIC": criterion}
+        found |= {"LLR p-value": ratio, "Digits": result.digits, "AIC": _or_none(lambda: result.aic)}
     else:
         found |= {"Parameters": len(result.names), "Method": _method(result), "Rows": result.likelihood.rows}
     return found
@@ -112,10 +110,18 @@ def _method(result: Result) -> str:
     return "MAP" if result.likelihood.penalized else "MLE"
 
 
-def _or_none(number: Callable[[], float]) -> float | None:
-    """A number that need not exist: a null model, a test of it, a likelihood that is no probability."""
+def _constants(result: Result) -> int:
+    """How many parameters are no slopes; 0 where that is not known."""
     try:
-        return number()
+        return constants(result) or 0
+    except ValueError:
+        return 0
+
+
+def _or_none(asked: Callable[[], float]) -> float | None:
+    """A number that need not exist: a null model, a test of it, a criterion, a likelihood that is no probability."""
+    try:
+        return asked()
     except ValueError:
         return None
 
@@ -198,7 +204,7 @@ def _hauck_donner(result: Result, flagged: list[str]) -> str:
     ratios = []
     for name in flagged[:LIKELIHOOD_RATIOS]:
         test = lr_test(result, _alone(result, name))
-        ratios.append(f"{name} {'p < 1e-300' if test.p < 1e-300 else f'p = {test.p:.4g}'}")
+        ratios.append(f"{name} p {'' if test.p < 1e-300 else '= '}{probability(test.p, 4)}")
     more = f", and {len(flagged) - LIKELIHOOD_RATIOS} more" if len(flagged) > LIKELIHOOD_RATIOS else ""
     return f"{text} Likelihood ratio tests of 0: {', '.join(ratios)}{more}."
 

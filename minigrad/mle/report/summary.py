@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad.mle.identification import in_words
 from minigrad.mle.report.report import Report, Row, is_number, report
+from minigrad.mle.tables import number, probability
 
 if TYPE_CHECKING:
     from minigrad.mle.result import Result
 
 WIDTH = 78
+NUMBERS = 66  # of which are the six columns of numbers
+LONGEST = 34  # of a name: longer ones have lines of their own
 SHOWN = 10  # entries of a direction, rows, pairs of classes
 SAID = 4  # combinations of columns that the message of a verdict names
 COLUMNS = ("coef", "std err", "z", "P>|z|")
@@ -26,15 +29,15 @@ def summary(result: Result, level: float = 0.95) -> str:
     found = report(result, level)
     names = [row.label + " *" * row.flagged for _, rows in found.blocks for row in rows]
     names += [_head(result, block) for block, _ in found.blocks]
-    width = max(WIDTH, 66 + max(map(len, names), default=0))
+    width = max(WIDTH, NUMBERS + min(LONGEST, max(map(len, names), default=0)))
     rule, thin = "=" * width, "-" * width
     lines = [found.title.center(width).rstrip(), rule, *_verdict(result, width), rule]
     lines += _header(found, width)
     for i, (block, rows) in enumerate(found.blocks):
         low, high = f"[{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}]"
         cells = "".join(name.rjust(11) for name in (*COLUMNS, low, high))
-        lines += [rule if i == 0 else thin, _head(result, block).ljust(width - 66) + cells, thin]
-        lines += [_line(row, width) for row in rows]
+        lines += [rule if i == 0 else thin, *_named_line(_head(result, block), cells, width), thin]
+        lines += [line for row in rows for line in _lines(row, width)]
     lines.append(rule)
     for note in found.notes:
         lines += textwrap.wrap(note, width, break_long_words=False, break_on_hyphens=False)
@@ -50,11 +53,11 @@ def to_dict(result: Result, level: float = 0.95) -> dict[str, Any]:
             "class": block,
             "column": row.label,
             "estimable": row.estimable,
-            "estimate": plain(row.estimate),
-            "se": plain(row.se),
-            "z": plain(row.z),
-            "p": plain(row.p),
-            "ci": [plain(row.low), plain(row.high)],
+            "estimate": as_json(row.estimate),
+            "se": as_json(row.se),
+            "z": as_json(row.z),
+            "p": as_json(row.p),
+            "ci": [as_json(row.low), as_json(row.high)],
             "hauck_donner": row.flagged,
         }
         for block, inner in found.blocks
@@ -62,8 +65,8 @@ def to_dict(result: Result, level: float = 0.95) -> dict[str, Any]:
     ]
     return {
         "title": found.title,
-        "verdict": plain(result.verdict.to_dict()),
-        "header": plain(found.header),
+        "verdict": as_json(result.verdict.to_dict()),
+        "header": as_json(found.header),
         "level": float(level),
         "identification": result.identification,
         "parameters": rows,
@@ -120,12 +123,23 @@ def _few(texts: list[str]) -> str:
 
 
 def _header(found: Report, width: int) -> list[str]:
-    """Pairs of names and values, two in a line."""
-    pairs = [(f"{name}:", header_value(name, value)) for name, value in found.header.items()]
+    """Pairs of names and values, two in a line; a long value in full above them, unless the title says it."""
     half = (width - 3) // 2
-    cells = [name + value.rjust(half - len(name)) for name, value in pairs]
+    cells, long = [], []
+    for name, value in found.header.items():
+        text, room = header_value(name, value), half - len(name) - 2
+        if len(text) > room:
+            if text not in found.title:
+                long += _wrapped(f"{name}: {text}", width, 4)
+            text = text[: room - 3] + "..."
+        cells.append(f"{name}: {text:>{room}}")
     cells += [""] * (len(cells) % 2)
-    return [f"{left:<{half}}   {right}".rstrip() for left, right in zip(cells[::2], cells[1::2], strict=True)]
+    return long + [f"{left:<{half}}   {right}".rstrip() for left, right in zip(cells[::2], cells[1::2], strict=True)]
+
+
+def _wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
+    """Lines of text; words are kept whole unless they are longer than a line."""
+    return textwrap.wrap(text, width, subsequent_indent=" " * hanging, break_on_hyphens=False)
 
 
 def header_value(name: str, value: Any) -> str:
@@ -135,7 +149,7 @@ def header_value(name: str, value: Any) -> str:
     if not is_number(value):
         return str(value)
     if name == "LLR p-value":
-        return f"{value:.4g}" if value >= 1e-300 else "< 1e-300"
+        return probability(value, 4)
     if name in ("Log-Likelihood", "LL-Null", "AIC", "BIC"):
         return f"{value:.5g}" if abs(value) < 1e4 else f"{value:.1f}" if abs(value) < 1e12 else f"{value:.6e}"
     if name == "Condition":
@@ -145,38 +159,32 @@ def header_value(name: str, value: Any) -> str:
     return f"{value:.4f}" if name == "Pseudo R-squ." else f"{value:.10g}"
 
 
-def _line(row: Row, width: int) -> str:
+def _lines(row: Row, width: int) -> list[str]:
+    name = row.label + " *" * row.flagged
     if not row.estimable:
-        return row.label.ljust(width - 66) + "not estimable".rjust(22)
+        return _named_line(name, "not estimable".rjust(22), width)
     cells = [number(row.estimate, 4), number(row.se, 3), number(row.z, 3), probability(row.p)]
     cells += [number(row.low, 3), number(row.high, 3)]
-    return ((row.label + " *" * row.flagged).ljust(width - 66) + "".join(cell.rjust(11) for cell in cells)).rstrip()
+    return _named_line(name, "".join(cell.rjust(11) for cell in cells), width)
 
 
-def number(value: float, places: int) -> str:
-    """A number of so many places, and of as many digits where it is small or very large."""
-    if value != value:
-        return "-"
-    if not value or not math.isfinite(value):
-        return f"{value:.{places}f}"
-    return f"{value:.{places}f}" if 0.1 <= abs(value) < 1e6 else f"{value:#.{places}g}"
-
-
-def probability(p: float) -> str:
-    """P(|Z| >= |z|), which is never 0."""
-    return "< 1e-300" if p < 1e-300 else number(p, 3)
+def _named_line(name: str, cells: str, width: int) -> list[str]:
+    """A name and its numbers; the name above them where it is long."""
+    room = width - NUMBERS
+    above = [] if len(name) <= room else _wrapped(name, width, 2)
+    return [*above, (("" if above else name).ljust(room) + cells).rstrip()]
 
 
 def _head(result: Result, block: str | None) -> str:
     return "" if block is None else f"{result.data.y_name}={block}"
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Values of JSON: dictionaries, lists, text, numbers, None."""
     if isinstance(value, dict):
-        return {str(name): plain(entry) for name, entry in value.items()}
+        return {str(name): as_json(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [as_json(entry) for entry in value]
     if value is None or isinstance(value, str | bool):
         return value
     if hasattr(value, "item"):

@@ -24,6 +24,25 @@ class Scaled:
         self.matrix = hessian / self.d[:, np.newaxis] / self.d
         self.root, self.dropped = _root(self.matrix)
 
+    @classmethod
+    def of_root(cls, root: Array) -> Scaled:
+        """That of R^T R from R (n, k), n >= k, alone: with errors of cond(R), the root of the condition."""
+        scaled = cls.__new__(cls)
+        d = np.sqrt(np.einsum("ij,ij->j", root, root))
+        scaled.d = np.where(d > 0, d, 1.0)
+        parts = root / scaled.d
+        scaled.matrix = parts.T @ parts
+        if not np.isfinite(parts).all():
+            scaled.root, scaled.dropped = np.full(scaled.matrix.shape, np.nan), np.zeros((len(d), 0))
+            scaled.values = np.full(len(d), np.nan)
+            return scaled
+        _, sizes, right = np.linalg.svd(parts)
+        sizes = np.append(sizes, np.zeros(len(d) - len(sizes)))
+        counted = sizes > LEAST * len(d) * sizes.max(initial=0.0)
+        scaled.root, scaled.dropped = np.asarray(right[counted].T / sizes[counted]), np.asarray(right[~counted].T)
+        scaled.values = np.where(counted, np.square(sizes), 0.0)[::-1]
+        return scaled
+
     @cached_property
     def values(self) -> Array:
         """The eigenvalues of A, smallest first."""
@@ -58,18 +77,3 @@ def _root(matrix: Array) -> tuple[Array, Array]:
     values, vectors = np.linalg.eigh(matrix)
     counted = np.abs(values) > LEAST * len(values) * np.abs(values).max(initial=0.0)
     return np.asarray(vectors[:, counted] / np.sqrt(np.abs(values[counted]))), vectors[:, ~counted]
-
-
-def of_root(root: Array) -> tuple[Array, float]:
-    """(R^T R)^-1 and the condition of R^T R, its diagonal scaled to ones, from R alone: with errors of cond(R)."""
-    d = np.sqrt(np.einsum("ij,ij->j", root, root))
-    d = np.where(d > 0, d, 1.0)
-    if not len(d):
-        return np.zeros((0, 0)), 1.0
-    if not np.isfinite(root).all():
-        return np.full((len(d), len(d)), np.nan), np.inf
-    _, sizes, right = np.linalg.svd(root / d)
-    if len(sizes) < len(d) or sizes[-1] <= LEAST * len(d) * sizes[0]:
-        return np.full((len(d), len(d)), np.nan), np.inf
-    half = (right.T / sizes) / d[:, np.newaxis]
-    return half @ half.T, float((sizes[0] / sizes[-1]) ** 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.checks import label
 from minigrad.kernels import sigmoid
 from minigrad.layer import Layer
 from minigrad.losses import (
@@ -20,7 +21,7 @@ from minigrad.losses import (
     NLLLoss,
     PoissonNLLLoss,
 )
-from minigrad.mle.stacks.total import first
+from minigrad.mle.stacks.trying import first
 from minigrad.softmax_kernels import softmax
 from minigrad.typing import Array
 
@@ -39,13 +40,32 @@ MEANS: dict[type, Callable[[Any, Any], Any]] = {  # (loss, what it is given) -> 
 }
 
 
+def says_mean(loss: Layer | None) -> bool:
+    """What is expected of y is known; of a loss of one's own without `response`, only what it is given is."""
+    return loss is None or type(loss) in MEANS or hasattr(loss, "response")
+
+
 def expected_of_y(loss: Layer, z: Any) -> Array:
-    """E y, (N, K): of a loss of one's own, what its method `response(z)` says, or z itself, or its first part."""
+    """E y, (N, K): of a loss of one's own, what its method `response(z)` says, or z itself, or its first part.
+
+    Of what range it is, `response_scale` says: "logit" between 0 and 1, "log" above 0, "identity" anywhere.
+    """
     if type(loss) in MEANS:
         found = MEANS[type(loss)](loss, z)
     else:
         found = loss.response(z) if hasattr(loss, "response") else first(z)
     return np.asarray(found).reshape(len(found), -1)
+
+
+def hint_on(loss: Layer, target: Any) -> str:
+    """What to say beside a verdict of separation: y of two values may be labels in another code than the loss's."""
+    if type(loss).__module__.partition(".")[0] == "minigrad" or type(target) is tuple:
+        return ""
+    values = np.unique(np.asarray(target, dtype=float))
+    if len(values) != 2 or tuple(values) == (0.0, 1.0):
+        return ""
+    low, high = values
+    return f"y holds {low:g} and {high:g} alone: {label(loss)} may expect 0 and 1"
 
 
 def left_out(loss: Any, z: Any, target: Any) -> Array | float:

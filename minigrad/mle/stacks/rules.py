@@ -11,13 +11,16 @@ import numpy as np
 
 from minigrad.checks import label
 from minigrad.containers import Sequential
-from minigrad.derivatives.curvature import split
+from minigrad.derivatives.directions import Directions, split
 from minigrad.layer import Layer
-from minigrad.mle.stacks.total import Total, first, rows_of, total_of
+from minigrad.mle.stacks.total import Total, total_of
+from minigrad.mle.stacks.trying import first, rows_of
 from minigrad.typing import Array, Input
 
 COMPLEX_STEP = 1e-20  # of variables of usual size: its square, the error, vanishes beside 1
-DIFFERENCE_STEP = 1e-3  # its fourth power is the error of differences, and 1e-13 what rounding makes of them
+LEVEL = 4  # of the step with which differences begin
+ANALYTIC = 1e-8  # relative: by what a complex step may differ from differences, beyond their error
+ERRORS = 20.0  # of differences: how far they may be off
 OUTSIDE = (FloatingPointError, ValueError, OverflowError, ZeroDivisionError, np.linalg.LinAlgError)
 """What a layer may raise where its parameters have gone too far."""
 
@@ -39,12 +42,14 @@ class Rules:
     def start(self, x: Input, target: Any, weights: Array | None, offset: Array | None) -> None:
         """Look at the data (what the loss raises, where it takes them neither as they are nor as a column)."""
         self.x, self.weights, self.offset = x, weights, None if offset is None else column(offset)
-        z = self._above.forward(moved_by(self._below.forward(x)[0], self.offset))[0]
+        with np.errstate(all="ignore"):
+            z = self._above.forward(moved_by(self._below.forward(x)[0], self.offset))[0]
         trouble: Exception | None = None
         for each in _forms(target, z):
             try:
                 self.target, self.total = each, total_of(self._loss, z, each)
-                _require_delta(self.total, z, each, weights)
+                with np.errstate(all="ignore"):
+                    _require_delta(self.total, z, each, weights)
                 break
             except (ValueError, TypeError, IndexError) as error:
                 trouble = trouble or error
@@ -139,17 +144,42 @@ class Rules:
         return vector, joint.with_parameters(split(vector, joint.parameters()))
 
 
+class Differences(Directions):
+    """Differences of functions of variables u of usual size, where phi = map(u): extrapolated, at the best of steps."""
+
+    def __init__(self, u: Array, units: Array | float = 1.0) -> None:
+        self.u, self.point = u, np.maximum(units, np.sqrt(np.abs(u) * units))  # what steps are measured by
+        self.error, self.step, self._level, self.layer = 0.0, 0.0, LEVEL, Layer()
+
+    def of(self, function: Any, v: Array) -> Array:
+        """The derivative along v; `error` is the largest so far, relative to the largest entry."""
+        base = np.asarray(function(self.u))
+        if not v.any():
+            return np.zeros(base.shape)
+        found, error = self.differences(function, v, base, 1.0)
+        self.step = 0.5 / self.relative_size(v) * 4.0**-self._level
+        self.error = max(self.error, error)
+        return found
+
+    def _at(self, function: Any, step: Array, real: bool = True) -> Array | None:
+        try:
+            return np.asarray(function(self.u + step))
+        except OUTSIDE:
+            return None
+
+
 class Slopes:
     """Derivatives of functions of variables u of usual size, where phi = map(u), along each of them.
 
         complex step           Im f(u + i h e_j) / h                          exact to rounding
-        central differences    (4 D(h/2) - D(h)) / 3, of D(h) = (f(u + h e_j) - f(u - h e_j)) / 2h
+        central differences    those of `Directions`                          to about eleven digits
 
-    `error` is the largest estimated error of differences in the last matrix, relative to its largest entry.
+    `error` is the largest estimated error in the last matrix, relative to its largest entry; of complex steps it is
+    `doubt`, by which they were seen to differ from differences.
     """
 
     def __init__(self, complex_safe: bool) -> None:
-        self.complex_safe, self.error = complex_safe, 0.0
+        self.complex_safe, self.doubt, self.error = complex_safe, 0.0, 0.0
 
     @property
     def method(self) -> str:
@@ -158,24 +188,38 @@ class Slopes:
 
     def along(self, function: Any, u: Array, directions: Array) -> Array:
         """The derivative of an array along each column of `directions`, stacked on a first axis."""
-        self.error = 0.0
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             if self.complex_safe:
                 try:
+                    self.error = self.doubt
                     return np.array([function(u + 1j * COMPLEX_STEP * v).imag / COMPLEX_STEP for v in directions.T])
                 except (TypeError, ValueError, np.exceptions.ComplexWarning):
                     self.complex_safe = False  # some rule, whatever it declares, takes real numbers alone
-            return np.array([self._difference(function, u, v) for v in directions.T])
+            differences = Differences(u)
+            found = np.array([differences.of(function, v) for v in directions.T])
+            self.error = differences.error
+            return found
 
-    def _difference(self, function: Any, u: Array, v: Array) -> Array:
-        h = DIFFERENCE_STEP * max(1.0, math.sqrt(float(np.abs(u * v).max())))
-        wide, near = ((function(u + step * v) - function(u - step * v)) / (2 * step) for step in (h, h / 2))
-        found: Array = (4 * near - wide) / 3
-        size = float(np.abs(found).max(initial=0.0))
-        apart = float(np.abs(found - near).max(initial=0.0))
-        self.error = max(self.error, 0.05 * apart / size if size else 0.0)
-        return found
+    def verify(self, function: Any, u: Array, v: Array) -> None:
+        """Take differences from now on, if complex steps do not agree with them, as where a rule takes |z|."""
+        if not self.complex_safe:
+            return
+        exact = self.along(function, u, v[:, np.newaxis])[0]
+        if not self.complex_safe or not exact.size:
+            return
+        differences = Differences(u)
+        try:
+            with np.errstate(all="ignore"):
+                found = differences.of(function, v)
+        except FloatingPointError:
+            return
+        size = float(np.abs(found).max())
+        apart = float(np.abs(found - exact).max())
+        if apart > (ANALYTIC + ERRORS * differences.error) * size:
+            self.complex_safe = False
+        elif apart > ERRORS * differences.error * size:
+            self.doubt = max(self.doubt, apart / size)
 
 
 def flat(z: Any) -> Array:

@@ -12,7 +12,7 @@ from minigrad.mle.likelihood import Local
 from minigrad.mle.search.maximize import Maximum
 from minigrad.mle.stacks.checks import require_agreement
 from minigrad.mle.stacks.digits import digits_of
-from minigrad.mle.stacks.far import rays
+from minigrad.mle.stacks.far import FLAT, rays
 from minigrad.mle.stacks.rules import OUTSIDE
 from minigrad.mle.stacks.stack import Stack
 from minigrad.mle.stacks.trust_region import Quadratic, equilibrated
@@ -57,8 +57,10 @@ def search(stack: Stack, start: Array | None = None, max_iterations: int = 500) 
         return Maximum(first, local, local, 0, "converged", 0.0, 1.0, 15.0, np.zeros((0, 0)))
     require_agreement(stack, first)
     ends: list[Maximum] = []
-    for radius in RADII:
-        ends.append(_from(stack, first, radius, max_iterations))
+    level = _level(stack) if start is None else first
+    tries = [(level, radius) for radius in RADII]
+    for place, radius in tries if level is first else [*tries, (first, RADII[0])]:
+        ends.append(_from(stack, place, radius, max_iterations))
         last = ends[-1]
         if last.digits > 0 or last.reason == "perfect" or sum(end.reason == "converged" for end in ends) > 1:
             break
@@ -68,6 +70,16 @@ def search(stack: Stack, start: Array | None = None, max_iterations: int = 500) 
     elif best.reason == "perfect":
         best = best._replace(reason="diverges")
     return best._replace(iterations=sum(end.iterations for end in ends))
+
+
+def _level(stack: Stack) -> Array:
+    """The start, with 0 for a Linear that is alone below the loss: how its weights were drawn does not count."""
+    if stack.variables.bottom is None or stack.variables.bottom != stack.variables.last:
+        return stack.start
+    level = stack.profiled(stack.variables.without_units(stack.start))[0]
+    if np.array_equal(level, stack.start) or not math.isfinite(stack.value_and_gradient(level)[0]):
+        return stack.start
+    return level
 
 
 def _best(ends: list[Maximum]) -> Maximum:
@@ -105,13 +117,15 @@ def _from(stack: Stack, start: Array, radius: float, max_iterations: int) -> Max
             return _ended(stack, point.u, spent, "perfect")
         found = _polished(stack, point.u, spent)
         spent = found.iterations
-        if found.reason == "converged":
-            # Where all is flat, and the way there was seen to lead off, it is no maximum.
-            return found if found.digits > 0 or went_off is None else went_off._replace(iterations=spent)
+        if found.reason == "converged" and found.digits > 1 and found.condition < 1 / FLAT:
+            return found
         if found.reason == "diverges" and went_off is None:
             went_off = found
         seen = list(rays(lambda u: objective_at(stack, u), found))
-        if any(math.isinf(ray.reach) and ray.gains for ray in seen):
+        if found.reason == "converged" and not any(ray.gains for ray in seen):
+            # Where all is flat, and the way there was seen to lead off, it is no maximum.
+            return found if found.digits > 0 or went_off is None else went_off._replace(iterations=spent)
+        if any(ray.gains and (math.isinf(ray.reach) or (ray.ended and ray.reach >= 4)) for ray in seen):
             return found._replace(reason="diverges")
         farther = [ray for ray in seen if ray.gains]
         if not farther and found.reason == "diverges":

@@ -10,7 +10,6 @@ import numpy as np
 
 from minigrad.checks import label
 from minigrad.derivatives.curvature import require_deterministic
-from minigrad.derivatives.information import INFORMATION
 from minigrad.derivatives.reductions import require_independent_rows
 from minigrad.layer import Layer
 from minigrad.layers import Embedding, Linear, LogSoftmax
@@ -20,13 +19,13 @@ from minigrad.mle.entry.heads import built, layers_of, require_likelihood
 from minigrad.mle.likelihood import Likelihood, Listing, Local
 from minigrad.mle.stacks import losses
 from minigrad.mle.stacks.penalties import Penalties
-from minigrad.mle.stacks.rules import OUTSIDE, Rules, Slopes, column, flat, unflat
-from minigrad.mle.stacks.total import first
+from minigrad.mle.stacks.rules import OUTSIDE, Rules, Slopes, column
+from minigrad.mle.stacks.scoring import is_known, scoring
+from minigrad.mle.stacks.trying import first, not_finite
 from minigrad.mle.stacks.variables import Names, Variables
 from minigrad.typing import Array
 
-KNOWN = (*INFORMATION, HomoscedasticGaussianNLLLoss)  # losses whose expected curvature is
-BEND = 0.1  # of a step: where second derivatives along it are taken
+BY_TERMS, USUAL = ("weighted", "rows"), 20  # losses that give the terms of all rows at once; powers of two
 
 
 class Stack(Likelihood):
@@ -37,8 +36,8 @@ class Stack(Likelihood):
     scores          complex steps through rule 1, or the rules row by row
     information     sum_n w_n J_n^T F_n J_n, J_n = dz_n/du, for losses whose expected curvature F_n by z is known
 
-    `variables` are of usual size, see stack_variables.py; `start` is where the cost's parameters are.  A likelihood of
-    this kind may have several maxima: the one that a search finds is near its start.
+    `variables` are of usual size, see variables.py; `start` is where the cost's parameters are.  There may be several
+    maxima: the one that a search finds is near its start.
     """
 
     def __init__(self, cost: Layer, data: Data, rules: Rules, variables: Variables, penalties: Penalties) -> None:
@@ -47,6 +46,7 @@ class Stack(Likelihood):
         self.rows, self.count = len(first(data.x)), data.count
         self.size = variables.inward.shape[1]
         self.slopes = Slopes(rules.complex_safe)
+        self._of_response: Slopes | None = None
         self.asymmetry = 0.0  # of the last Hessian, relative to its rows
         z = rules.output(rules.point, rules.x, rules.offset)
         self._left_out = losses.left_out(self.loss, z, rules.target)
@@ -85,53 +85,30 @@ class Stack(Likelihood):
         return -(self.rules.terms(self.variables.phi(u)).real + self._left_out)
 
     def scores(self, u: Array) -> Array:
-        if self.rules.total.reduction in ("weighted", "rows"):
+        if self.rules.total.reduction in BY_TERMS:
             return -self.slopes.along(lambda v: self.rules.terms(self.variables.phi(v)), u, np.eye(self.size)).T
         phi = self.variables.phi(u)
         return -np.array([self.variables.by_variables(self.rules.of_row(phi, n)) for n in range(self.rows)])
+
+    def verify(self, u: Array, v: Array) -> None:
+        """Compare complex steps of the gradient along v, and of the terms, with differences."""
+        try:
+            self.slopes.verify(self._gradient, u, v)
+            if self.rules.total.reduction in BY_TERMS:
+                self.slopes.verify(lambda at: self.rules.terms(self.variables.phi(at)), u, v)
+        except OUTSIDE:
+            return
 
     def expected(self, u: Array) -> Array:
         return self.scoring(u)[0]
 
     def scoring(self, u: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """The expected information, and s -> sum_n w_n J_n^T F_n d2z_n(u + h s)/dh2, by which a path u(h) bends."""
-        z, total = self._output(u), self.rules.total_at(self.variables.phi(u))
-        own = self._own_directions(total.loss)
-        jacobian = self.slopes.along(lambda v: flat(self._output(v)), u, np.eye(self.size))
-        target, weights = self.rules.target, self.rules.weights
-        whole = np.zeros((self.size, self.size))
-        for j in range(self.size):
-            moved = {name: by_u[..., j] for name, by_u in own.items()}
-            of_z, of_own = total.expected_curvature(z, (unflat(jacobian[j], z), moved), target, weights)
-            whole[j] = np.tensordot(jacobian, flat(of_z), axes=2)
-            for name, value in of_own.items():
-                whole[j] += np.tensordot(value, own[name], axes=value.ndim)
-        here, still = flat(z), {name: by_u[..., 0] * 0.0 for name, by_u in own.items()}
-
-        def bend(step: Array) -> Array:
-            there = (flat(self._output(u + BEND * step)) - here) / BEND
-            second = (2 / BEND) * (there - np.tensordot(step, jacobian, axes=1))
-            of_z, _ = self.rules.total_at(self.variables.phi(u)).expected_curvature(
-                z, (unflat(second, z), still), target, weights
-            )
-            return np.asarray(np.tensordot(jacobian, flat(of_z), axes=2))
-
-        return whole / 2 + whole.T / 2, bend
-
-    def _own_directions(self, loss: Layer) -> dict[str, Array]:
-        """The derivatives of the parameters of the loss by u, (*shape, k)."""
-        by_u = self.variables.size[:, np.newaxis] * self.variables.inward
-        places = dict(zip(self.rules.shapes, self.variables.slices, strict=True))
-        return {
-            name: by_u[places[f"2.loss.{name}"]].reshape(*array.shape, self.size)
-            for name, array in loss.parameters().items()
-            if f"2.loss.{name}" in places
-        }
+        return scoring(self, u)
 
     @property
     def has_expected(self) -> bool:
         """`expected` is known."""
-        return hasattr(self.loss, "expected_curvature") or type(self.loss) in KNOWN
+        return is_known(self.loss)
 
     @property
     def weights(self) -> Array | None:
@@ -156,7 +133,6 @@ class Stack(Likelihood):
         return np.asarray(self.variables.inward.T @ psi), bool((square <= least).any())
 
     def loss_at(self, u: Array) -> Layer:
-        """The loss, with its parameters for u."""
         return self.rules.total_at(self.variables.phi(u)).loss
 
     def settle(self, shallow: bool) -> None:
@@ -172,6 +148,9 @@ class Stack(Likelihood):
         with np.errstate(all="ignore"):
             self.rules.value_and_gradient(self.variables.phi(self.start))  # not guarded: a layer may say what is wrong
         if not math.isfinite(self.value_and_gradient(self.start)[0]):
+            if not math.isfinite(self.value(self.start)):
+                z = self._output(self.start)
+                raise not_finite(self.loss_at(self.start), z, self.rules.target)
             raise ValueError(
                 f"fit expects a cost that is finite at the parameters it is passed with, got {label(self.cost)}, "
                 "which is not: set them nearer to what the data say"
@@ -183,6 +162,23 @@ class Stack(Likelihood):
             except OUTSIDE:
                 curved = np.full((self.size, self.size), np.nan)
             self.start = self.variables.resize(self.start, np.diagonal(curved))
+        if shallow:
+            self._resize_units(np.diagonal(curved))
+
+    def _resize_units(self, curvature: Array) -> None:
+        """Where y is very large or small, the variables of a bottom Linear are so too: all by one power of two."""
+        assert self.variables.bottom is not None
+        places = [self.variables.slices[place] for place in self.variables.bottom[:2] if place is not None]
+        of_phi = self.variables.inward**2 @ np.maximum(curvature, 0.0)
+        largest = max(float(of_phi[place].max()) for place in places)
+        power = -round(math.log2(largest) / 2) if 0 < largest < math.inf else 0
+        if abs(power) <= USUAL:
+            return
+        psi = self.variables.inward @ self.start
+        for place in places:
+            self.variables.size[place] *= 2.0**power
+            psi[place] *= 2.0**-power
+        self.start = np.asarray(self.variables.inward.T @ psi)
 
     # The penalty.
 
@@ -197,6 +193,11 @@ class Stack(Likelihood):
     def penalized(self) -> bool:
         return bool(self.penalties)
 
+    @property
+    def hint(self) -> str:
+        """What may be amiss with y, where there is no estimate; else nothing."""
+        return losses.hint_on(self.loss, self.rules.target)
+
     # Predictions.
 
     def response(self, u: Array, x: Any, offset: Any = None) -> Array:
@@ -204,10 +205,13 @@ class Stack(Likelihood):
             return losses.expected_of_y(self.loss_at(u), self._output(u, x, offset)).real
 
     def response_jacobian(self, u: Array, x: Any, offset: Any = None) -> Array:
-        found = self.slopes.along(
-            lambda v: losses.expected_of_y(self.loss_at(v), self._output(v, x, offset)), u, np.eye(self.size)
-        )
-        return np.moveaxis(found, 0, -1)
+        def mean(v: Array) -> Array:
+            return losses.expected_of_y(self.loss_at(v), self._output(v, x, offset))
+
+        if self._of_response is None:
+            self._of_response = Slopes(self.slopes.complex_safe)
+            self._of_response.verify(mean, u, np.random.default_rng(0).uniform(0.5, 1.5, u.size))
+        return np.moveaxis(self._of_response.along(mean, u, np.eye(self.size)), 0, -1)
 
     def _output(self, u: Array, x: Any = None, offset: Any = None) -> Any:
         phi = self.variables.phi(u)

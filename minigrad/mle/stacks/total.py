@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,9 +14,8 @@ from minigrad.containers import Container
 from minigrad.derivatives.information import Direction, expected_curvature
 from minigrad.layer import Layer
 from minigrad.losses import Loss
+from minigrad.mle.stacks.trying import AGREE, FEW, does_as_told, first, not_finite, rows_of
 from minigrad.typing import Array, Delta, Gradients, Input
-
-AGREE = 1e-9  # of the loss of all rows, relative to those of two parts
 
 
 class Total(Container):
@@ -105,22 +103,31 @@ class Total(Container):
 
 def total_of(loss: Layer, z: Input, target: Any) -> Total:
     """`loss` as a sum; whether it is one or a mean is found by evaluating it (ValueError where it is neither)."""
-    if isinstance(loss, Loss) and _takes_weights(loss):
-        loss.reduction = "sum"
-        return Total(loss, "weighted")
+    if isinstance(loss, Loss):
+        if "sum" in loss.reductions:
+            loss.reduction = "sum"
+        if _takes_weights(loss) and does_as_told(loss, z, target):
+            return Total(loss, "weighted")
     count = len(first(z))
-    value = loss.forward(z, target)[0]
+    with np.errstate(all="ignore"):
+        value = loss.forward(z, target)[0]
+        if not np.isfinite(value).all():
+            raise not_finite(loss, z, target)
     if np.ndim(value):
         if np.shape(value)[0] != count:
             raise ValueError(
                 f"{label(loss)} expects to give one number, or one for each of {count} rows, got {shape_of(value)}"
             )
+        alone = loss.forward(rows_of(z, slice(0, FEW)), rows_of(target, slice(0, FEW)))[0]
+        if not np.allclose(alone, value[:FEW], rtol=AGREE, atol=AGREE * float(np.abs(value).max(initial=0.0))):
+            raise ValueError(
+                f"{label(loss)} expects to be a negative log-likelihood of independent rows, but its numbers for the "
+                "first rows depend on the others"
+            )
         return Total(loss, "rows")
     whole = float(np.real(value))
     found = {_reduction(loss, z, target, whole, max(1, count // parts)) for parts in (2, 3)}
     found.discard(None)
-    if not math.isfinite(whole):
-        raise ValueError(f"{label(loss)} is {whole} at the parameters it is passed with: set them nearer to the data")
     if len(found) != 1 or "neither" in found:
         raise ValueError(
             f"{label(loss)} expects to be a negative log-likelihood, the sum or the mean over rows, but its number for "
@@ -149,18 +156,6 @@ def _reduction(loss: Layer, z: Input, target: Any, whole: float, cut: int) -> st
     is_sum = abs(one + two - whole) <= error
     is_mean = abs((cut * one + (count - cut) * two) / count - whole) <= error
     return None if is_sum and is_mean else "sum" if is_sum else "mean" if is_mean else "neither"
-
-
-def first(z: Input) -> Any:
-    """z, or the first of its parts."""
-    return z[0] if type(z) is tuple else z
-
-
-def rows_of(value: Any, index: Any) -> Any:
-    """Some rows of an array, or of each of a tuple of them."""
-    if type(value) is tuple:
-        return tuple(rows_of(part, index) for part in value)
-    return np.asarray(value)[index]
 
 
 def _takes_weights(loss: Layer) -> bool:

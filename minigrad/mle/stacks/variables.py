@@ -142,6 +142,17 @@ class Variables:
                 others[self.slices[place]] = 0.0
         return float(np.abs(others).max(initial=0.0)) <= 1e-6 * largest
 
+    def units_by(self, x: Array) -> Array:
+        """The derivatives by u of all outputs of the bottom Linear, (k, N K); x as the stack is given it."""
+        assert self.bottom is not None
+        weight, bias, classes, features = self.bottom
+        by_u = self.size[:, np.newaxis] * self.inward
+        of_weight = by_u[self.slices[weight]].reshape(classes, features, -1)
+        z = np.einsum("nd,cdk->knc", x.reshape(-1, features), of_weight, optimize=True)
+        if bias is not None:
+            z += by_u[self.slices[bias]].T[:, np.newaxis, :]
+        return np.asarray(z.reshape(len(z), -1))
+
     def resize(self, u: Array, curvature: Array) -> Array:
         """u in variables whose sizes follow from a diagonal of second derivatives by u, about one standard error each.
 

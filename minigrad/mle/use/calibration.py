@@ -9,10 +9,10 @@ import numpy as np
 
 from minigrad.checks import require_count, require_number
 from minigrad.kernels import sigmoid
-from minigrad.mle.entry.data import new_target
+from minigrad.mle.entry.data import new_target, require_paired
 from minigrad.mle.identification import BESIDE
 from minigrad.mle.regressions.regression import Regression
-from minigrad.mle.report.tables import number, plain, table
+from minigrad.mle.tables import number, plain, table
 from minigrad.mle.use.prediction import inputs, scale_of
 from minigrad.mle.use.reliability import STRATEGIES, Bins, Curve, curve
 from minigrad.mle.use.temperature import Line, Temperature, line, temperature
@@ -122,6 +122,7 @@ def calibration(
     if (X is None) != (y is None):
         given = "y" if X is None else "X"
         raise ValueError(f"calibration expects X and y, or neither for the rows fitted, got {given} alone")
+    require_paired(result, "calibration", X, y=y, weights=weights, offset=offset)
     x, offset = inputs(result, "calibration", X, offset)
     z, odds = _logits(result, x, offset)
     p = _probabilities(z, odds)

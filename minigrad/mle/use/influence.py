@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.mle.inference import covariance
 from minigrad.mle.regressions.regression import Regression
-from minigrad.mle.report.tables import number, plain, table
+from minigrad.mle.tables import number, plain, table
 from minigrad.mle.use.left_out import Rows
 from minigrad.mle.use.left_out_stack import StackRows
 from minigrad.mle.use.units import blocks
@@ -226,8 +226,7 @@ class Influence:
         return places
 
     def _name(self, n: int) -> str:
-        names = self.result.data.rows
-        return str(n) if names is None else f"{n} ({names[n]})"
+        return self.result.data.row(n).removeprefix("row ")
 
 
 def influence(result: Result) -> Influence:

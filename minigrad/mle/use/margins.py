@@ -12,8 +12,9 @@ from minigrad.kernels import normal_quantile
 from minigrad.mle.identification import BESIDE
 from minigrad.mle.inference import covariance
 from minigrad.mle.inference.hypotheses import two_sided
-from minigrad.mle.report.tables import number, plain, table
+from minigrad.mle.tables import number, plain, probability, table
 from minigrad.mle.use.points import column, points_of
+from minigrad.mle.use.prediction import what_of
 from minigrad.mle.use.slopes import Effects, change, slopes
 from minigrad.mle.use.units import outputs
 from minigrad.typing import Array
@@ -36,6 +37,7 @@ class MarginalEffects:
     method: str
     at: str  # in words
     discrete: list[str]  # columns whose effect is that of a step: 0 to 1, or one count more
+    of: str = "mean"  # of y; "linear predictor" z, where the loss does not say what is expected of y
 
     @property
     def z(self) -> Array:
@@ -66,12 +68,12 @@ class MarginalEffects:
             for k, output in enumerate(self.outputs)
             for j, column in enumerate(self.columns)
         ]
-        return {"method": self.method, "at": self.at, "discrete": self.discrete, "effects": entries}
+        return {"method": self.method, "at": self.at, "discrete": self.discrete, "of": self.of, "effects": entries}
 
     def summary(self, level: float = 0.95) -> str:
         """The table, one block for each output."""
         tail = (1 - level) / 2
-        label = METHODS[self.method]
+        label = METHODS[self.method] if self.of == "mean" else METHODS[self.method].replace("y", "z")
         header = [label, "std err", "z", "P>|z|", f"[{tail:.3g}", f"{1 - tail:.3g}]"]
         ci = np.moveaxis(self.ci(level), 1, -1).reshape(len(self.columns), -1, 2)
         effects, se, z, p = (each.reshape(len(self.columns), -1) for each in (self.effects, self.se, self.z, self.p))
@@ -83,7 +85,7 @@ class MarginalEffects:
                     number(effects[j, k]),
                     number(se[j, k], 3),
                     number(z[j, k], 3),
-                    "-" if np.isnan(p[j, k]) else f"{p[j, k]:.3f}",
+                    probability(p[j, k]),
                     *(number(end, 3) for end in ci[j, k]),
                 ]
                 for j, column in enumerate(self.columns)
@@ -129,6 +131,7 @@ def marginal_effects(
         dummy    columns of 0 and 1 whose effect is p(1) - p(0): True for all, or names
         count    columns of counts whose effect is (p(x + 1) - p(x - 1)) / 2: True for all, or names
 
+    Of a loss of one's own without a method response(z) -> E(y), effects are of the linear predictor z, as `of` says.
     Columns that do not vary have no effect to list.  Where the stack is no regression, derivatives by x are central
     differences, good to about ten digits.  Greene, Econometric Analysis, 17.3; Stata's margins.
     """
@@ -181,7 +184,15 @@ def _with_errors(
     names = outputs(result.data, k)
     shape = (d,) if k == 1 else (d, k)
     return MarginalEffects(
-        value.T.reshape(shape), se.reshape(k, d).T.reshape(shape), cov, columns, names, method, at, steps
+        value.T.reshape(shape),
+        se.reshape(k, d).T.reshape(shape),
+        cov,
+        columns,
+        names,
+        method,
+        at,
+        steps,
+        what_of(result.likelihood),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigrad.checks import require_number
+from minigrad.checks import label, require_number
 from minigrad.derivatives.likelihoods import EXPONENTIAL
 from minigrad.kernels import normal_quantile, sigmoid
 from minigrad.losses import (
@@ -18,11 +18,12 @@ from minigrad.losses import (
     NLLLoss,
     PoissonNLLLoss,
 )
-from minigrad.mle.entry.data import new_inputs
+from minigrad.mle.entry.data import new_inputs, require_paired
 from minigrad.mle.identification import BESIDE
 from minigrad.mle.inference import covariance
 from minigrad.mle.regressions.regression import Regression
-from minigrad.mle.report.tables import SHOWN, number, plain, table
+from minigrad.mle.stacks.losses import says_mean
+from minigrad.mle.tables import SHOWN, number, plain, table
 from minigrad.mle.use.units import blocks, expected_of, length, log_odds, outputs, part, units_of
 from minigrad.typing import Array
 
@@ -39,6 +40,7 @@ class Prediction(NamedTuple):
 
     (M, K), or (M,) for one output; NaN where the data say nothing of a row.  `se` is that of the mean itself.  The
     interval is symmetric on `scale`: "logit" for probabilities, "log" for rates, "identity" for other means.
+    `mean` is of what `of` says: a loss of one's own that has no method `response` does not say what it expects of y.
     """
 
     mean: Array
@@ -48,16 +50,17 @@ class Prediction(NamedTuple):
     level: float
     scale: str
     names: list[str]  # of the outputs
+    of: str = "mean"  # "linear predictor", where the loss does not say what is expected of y
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         lists = {name: _plain(getattr(self, name)) for name in ("mean", "se", "lower", "upper")}
-        return {**lists, "level": self.level, "scale": self.scale, "names": self.names}
+        return {**lists, "level": self.level, "scale": self.scale, "names": self.names, "of": self.of}
 
     def __str__(self) -> str:
         columns = [np.reshape(each, (len(self.mean), -1)) for each in self[:4]]
         share = f"{100 * self.level:g}%"
-        header = ["row", "mean", "std err", f"lower {share}", f"upper {share}"]
+        header = ["row", self.of, "std err", f"lower {share}", f"upper {share}"]
         many = columns[0].shape[1] > 1
         rows = [
             [f"{n}", *([self.names[k]] if many else []), *(number(each[n, k]) for each in columns)]
@@ -77,19 +80,24 @@ def predict(
     result: Result,
     X: Any = None,  # noqa: N803
     ci: bool = False,
-    level: float = 0.95,
+    level: float | None = None,
     offset: Any = None,
 ) -> Array | Prediction:
     """E(y) at the rows of X, or at those fitted: probabilities (M, K), means (M, K); (M,) for one output.
 
-    With `ci` a Prediction, by the delta method: with G = dg/du the derivative of the mean on a scale g without bounds,
-    and C the covariance of u (that of the result's `cov_type`),
+    With `ci` a Prediction of `level`, 0.95 unless given, by the delta method: with G = dg/du the derivative of the mean
+    on a scale g without bounds, and C the covariance of u (that of the result's `cov_type`),
 
         g^-1(g ± z se_g),    se_g^2  =  G C G^T,    se  =  se_g dmean/dg
 
+    A loss of one's own says what it expects of y by a method response(z) -> E(y), for complex z too, and the scale g by
+    `response_scale`: "logit", "log" or "identity".  Without it, predictions are of the linear predictor z.
+
     Where the model is not identified, rows outside the space of those fitted have no prediction: NaN, with a warning.
     """
-    level = require_number(predict, "level", level, above=0.0)
+    if level is not None and not ci:
+        raise ValueError(f"predict expects level with ci=True, got {level!r} without: it is that of the intervals")
+    level = require_number(predict, "level", 0.95 if level is None else level, above=0.0)
     if level >= 1:
         raise ValueError(f"predict expects level below 1, got {level:g}: 0.95 is usual")
     u = result.u
@@ -117,6 +125,7 @@ def predict(
         level=level,
         scale=scale,
         names=outputs(result.data, mean.shape[1]),
+        of=what_of(result.likelihood),
     )
 
 
@@ -144,6 +153,7 @@ def inputs(result: Result, who: str, X: Any, offset: Any) -> tuple[Any, Array | 
                 f"{who} expects offset for the rows of X, since the fit had one, got None: zeros where there is none"
             )
         return x, data.offset
+    require_paired(result, who, X, offset=offset)
     array = np.asarray(offset, dtype=float)
     array = array.reshape(-1, 1) if array.ndim == 1 else array
     if array.ndim != 2 or len(array) != length(x):
@@ -157,7 +167,18 @@ def scale_of(likelihood: Any) -> str:
     """On which scale what is expected of y has no bounds."""
     if isinstance(likelihood, Regression):
         return "log" if likelihood.mean is EXPONENTIAL else "logit"
-    return SCALES.get(type(getattr(likelihood, "loss", None)), "identity")
+    loss = getattr(likelihood, "loss", None)
+    if type(loss) in SCALES or not hasattr(loss, "response"):
+        return SCALES.get(type(loss), "identity")
+    scale = getattr(loss, "response_scale", "identity")
+    if scale not in ("logit", "log", "identity"):
+        raise ValueError(f"{label(loss)} expects response_scale to be 'logit', 'log' or 'identity', got {scale!r}")
+    return str(scale)
+
+
+def what_of(likelihood: Any) -> str:
+    """What predictions are of."""
+    return "mean" if says_mean(getattr(likelihood, "loss", None)) else "linear predictor"
 
 
 def _local(result: Result, u: Array, x: Any, offset: Array | None, c: Array) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.kernels import normal_quantile
-from minigrad.mle.report.tables import number, table
+from minigrad.mle.tables import number, table
 from minigrad.typing import Array
 
 STRATEGIES = ("quantile", "uniform")

@@ -24,12 +24,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "")
 
 
 def number(value: float, places: int = 4) -> str:
-    """A number for a table: 0.1234, and 1.234e-07 where that would be 0."""
-    if math.isnan(value):
+    """A number of so many places, and of as many digits where it is small or very large."""
+    if value != value:
         return "-"
-    if value and not 10.0**-places * 5 <= abs(value) < 1e6:
-        return f"{value:.3e}" if math.isfinite(value) else str(value)
-    return f"{value:.{places}f}"
+    if not value or not math.isfinite(value):
+        return f"{value:.{places}f}"
+    return f"{value:.{places}f}" if 0.1 <= abs(value) < 1e6 else f"{value:#.{places}g}"
+
+
+def probability(p: float, places: int = 3) -> str:
+    """P(|Z| >= |z|), which is never 0."""
+    return "< 1e-300" if p < 1e-300 else number(p, places)
 
 
 def plain(value: float) -> float | None:
