@@ -26,6 +26,7 @@ from minigrad import (
     ReLU,
     Sequential,
     Tanh,
+    mle,
 )
 from minigrad.kernels import normal_cdf, normal_pdf
 from minigrad.losses.base import Loss
@@ -1118,3 +1119,45 @@ def test_null_vectors_in_words_name_the_constant_and_begin_with_plus():
     assert in_words({"const": 1.0, "m": -1.0}, parameters=True) == "const - m"
     assert in_words({"const": -0.5, "m": 1.0}) == "-0.5 + m"
     assert in_words({"a": -0.9999999999999986, "b": -1.0, "c": 1.0}, parameters=True) == "-a - b + c"
+
+
+def test_a_cost_that_is_absurd_at_the_start_is_refused_rather_than_called_wrong():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 1))
+    y = 0.5 + 0.7 * x + 0.3 * rng.normal(size=(60, 1))
+    usual = mle.fit(Sequential(Linear(1, 1), OwnScale()), x, y)
+    large = mle.fit(Sequential(Linear(1, 1), OwnScale()), x, 1e8 * y)
+    assert large.verdict.status == "regular"
+    np.testing.assert_allclose(large.params[:2], 1e8 * usual.params[:2], rtol=1e-9)
+    with pytest.raises(ValueError, match=r"cost of usual size where the search begins, .* divide y by its standard dev"):
+        mle.fit(Sequential(Linear(1, 1), OwnScale()), x, 1e14 * y)
+
+
+def test_the_summary_of_a_network_does_not_fit_it_anew():
+    x = np.random.default_rng(9).normal(size=(200, 1))
+    y = 2 * np.tanh(2 * x - 0.5) + 0.2 * np.random.default_rng(2).normal(size=(200, 1))
+    cost = Sequential(Linear(1, 1, rng=0), Tanh(), Linear(1, 1, rng=1), HomoscedasticGaussianNLLLoss(1))
+    result = mle.fit(cost, x, y)
+    assert result.verdict.status == "regular"
+    assert "std err" in result.summary()
+    with pytest.raises(mle.EstimateError, match="no maximum under the constraints"):
+        result.lr_test("x1 = 0")  # without x1 the other weight is not identified
+
+
+class OwnScale(Layer):
+    """The negative log-likelihood of a normal distribution with a trained log of its scale."""
+
+    parameter_names = ("log_scale",)
+
+    def __init__(self):
+        self.log_scale = np.array(0.0)
+
+    def forward(self, z, target):
+        r = (z - target) * np.exp(-self.log_scale)
+        return (self.log_scale + 0.5 * r * r).sum(), r
+
+    def backward(self, delta, r):
+        return delta * r * np.exp(-self.log_scale)
+
+    def parameter_gradients(self, delta, r):
+        return {"log_scale": delta * (1 - r * r).sum()}

@@ -22,6 +22,7 @@ from minigrad.mle.search.maximize import Maximum, maximize
 from minigrad.mle.verdict import Verdict
 
 IDENTIFICATIONS = ("reference", "sum_to_zero", "minimum_norm")
+ABSURD = 1e20  # of a term of the cost: half its digits are those of 1e10
 COVARIANCES = ("observed", "expected", "opg", "HC0", "HC1", "cluster")
 
 
@@ -182,11 +183,19 @@ def _of_stack(
             "fit knows Firth's penalty for linear units under a softmax, sigmoid or Poisson mean, got "
             f"{cost!r}: a Penalized cost takes another penalty"
         )
-    likelihood = stack(cost, data)
+    with np.errstate(all="ignore"):  # trial points may be far out: what is not finite there is looked at
+        likelihood = stack(cost, data)
     last = likelihood.variables.last if likelihood.variables.mixed else None
     place = _reference(data, last[2] if last else 0, last is not None, identification, reference)
-    found = search(likelihood)
-    said = unbounded(likelihood, found) or {}
+    with np.errstate(all="ignore"):
+        first = likelihood.value(likelihood.start) / likelihood.rows
+        if first > ABSURD:
+            raise ValueError(
+                f"fit expects a cost of usual size where the search begins, got {first:.1e} for each row, beside which "
+                "nothing else has digits: divide y by its standard deviation, or start with parameters of its size"
+            )
+        found = search(likelihood)
+        said = unbounded(likelihood, found) or {}
     null = said.pop("null", np.zeros((likelihood.size, 0)))
     if said:
         verdict = Verdict(**{**said, "message": said["message"] + _after(likelihood.hint)})

@@ -10,6 +10,7 @@ from minigrad.mle.identification import complement
 from minigrad.mle.inference.constraints import described, parse
 from minigrad.mle.likelihood import Restricted
 from minigrad.mle.regressions.firth import Firth, firth
+from minigrad.mle.regressions.regression import Regression
 from minigrad.mle.search.inverses import inverse
 from minigrad.mle.search.maximize import maximize
 from minigrad.mle.search.objective import Point, point_at
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 BESIDE = 1e-9  # the part of a unit vector along a null direction that is rounding
 DEPENDS = 1e-12  # the part of a unit vector that others do not span, where it is rounding
 STILL = 1e-7  # standard errors from the maximum, relative to sqrt(J): what J does not tell any more
+ATTEMPTS, FEWER = 200, 12  # to get to a plane, of regressions and of other models, which need not have a maximum there
 SMALLEST = 2.0**-30  # share of the way to a plane that is tried
 
 
@@ -59,7 +61,10 @@ def best_on(result: Result, a: Array, b: Array, start: Array, covariance: Array)
     From `start`, where the curvature has the inverse `covariance`, by half the way where the whole is too far.
     """
     share, u = 1.0, start
-    while share > SMALLEST:
+    convex = isinstance(result.likelihood, Regression)
+    for _ in range(ATTEMPTS if convex else FEWER):
+        if share <= SMALLEST:
+            break
         aim = a @ u + share * (b - a @ u)
         found = _attempt(result, a, aim, u, covariance)
         if found is None:
@@ -105,7 +110,8 @@ def _attempt(result: Result, a: Array, b: Array, start: Array, covariance: Array
             return None
         if basis.shape[1]:
             plane = Restricted(likelihood, origin, basis)
-            found = (firth if isinstance(likelihood, Firth) else maximize)(plane, plane.start)
+            search = firth if isinstance(likelihood, Firth) else maximize
+            found = search(plane, plane.start, 500 if isinstance(likelihood, Regression) else 50)
             if found.reason != "converged":
                 return None
             origin = plane.at(found.u)

@@ -15,6 +15,7 @@ from minigrad.mle.entry.heads import layers_of
 from minigrad.mle.inference.criteria import against_null, constants
 from minigrad.mle.inference.hypotheses import hauck_donner, lr_test
 from minigrad.mle.regressions.firth import Firth
+from minigrad.mle.regressions.regression import Regression
 from minigrad.mle.tables import probability
 
 if TYPE_CHECKING:
@@ -199,11 +200,16 @@ def _hauck_donner(result: Result, flagged: list[str]) -> str:
         "* Hauck-Donner: the Wald statistic falls as the estimate moves on, and z and P>|z| understate what is "
         "there; lr_test and ci(kind='profile') do not."
     )
-    if _method(result) == "MAP" or result.data.kind == "sampling":
+    convex = isinstance(result.likelihood, Regression)  # of other models a fit under constraints may take long
+    if _method(result) == "MAP" or result.data.kind == "sampling" or not convex:
         return text
     ratios = []
     for name in flagged[:LIKELIHOOD_RATIOS]:
-        test = lr_test(result, _alone(result, name))
+        try:
+            test = lr_test(result, _alone(result, name))
+        except ValueError:  # EstimateError is one: where the parameter is 0 there is no maximum
+            ratios.append(f"{name} none")
+            continue
         ratios.append(f"{name} p {'' if test.p < 1e-300 else '= '}{probability(test.p, 4)}")
     more = f", and {len(flagged) - LIKELIHOOD_RATIOS} more" if len(flagged) > LIKELIHOOD_RATIOS else ""
     return f"{text} Likelihood ratio tests of 0: {', '.join(ratios)}{more}."

@@ -91,7 +91,7 @@ def _along(value: Callable[[Array], float], u: Array, direction: Array, start: f
         t = 2.0 ** (i - 5)
         there = u + t * direction
         now = value(there)
-        if not now <= least + noise:
+        if not now <= least + NOISE * (1 + abs(least)):
             if reach == 0.5:  # where numbers may become small: all sizes on the way to 0
                 least, best = min([(value(p), i, p) for i, p in enumerate(_inward(u, direction))])[::2]
                 least, best = (least, best) if least < start else (start, u)
