@@ -1129,7 +1129,9 @@ def test_a_cost_that_is_absurd_at_the_start_is_refused_rather_than_called_wrong(
     large = mle.fit(Sequential(Linear(1, 1), OwnScale()), x, 1e8 * y)
     assert large.verdict.status == "regular"
     np.testing.assert_allclose(large.params[:2], 1e8 * usual.params[:2], rtol=1e-9)
-    with pytest.raises(ValueError, match=r"cost of usual size where the search begins, .* divide y by its standard dev"):
+    with pytest.raises(
+        ValueError, match=r"cost of usual size where the search begins, .* divide y by its standard dev"
+    ):
         mle.fit(Sequential(Linear(1, 1), OwnScale()), x, 1e14 * y)
 
 
