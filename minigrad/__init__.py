@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from minigrad.derivatives import AsymmetryWarning as AsymmetryWarning
     from minigrad.derivatives import NotAnalyticWarning as NotAnalyticWarning
     from minigrad.derivatives import Scores as Scores
+    from minigrad.derivatives import curvature_at as curvature_at
     from minigrad.derivatives import fisher_at as fisher_at
     from minigrad.derivatives import fisher_matrix as fisher_matrix
     from minigrad.derivatives import fisher_product as fisher_product
     from minigrad.derivatives import gauss_newton_at as gauss_newton_at
     from minigrad.derivatives import gauss_newton_matrix as gauss_newton_matrix
     from minigrad.derivatives import gauss_newton_product as gauss_newton_product
+    from minigrad.derivatives import hessian as hessian
+    from minigrad.derivatives import hessian_vector_product as hessian_vector_product
     from minigrad.derivatives import jacobian_vector_product as jacobian_vector_product
     from minigrad.derivatives import per_observation_gradients as per_observation_gradients
     from minigrad.derivatives import scores_at as scores_at

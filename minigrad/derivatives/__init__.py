@@ -8,12 +8,14 @@ from minigrad.derivatives.chunks import (
     value_in_batches,
     value_in_chunks,
 )
-from minigrad.derivatives.curvature import curvature_at, hessian, hessian_vector_product
 from minigrad.derivatives.gradients import gradient, value_and_gradients
 
 if TYPE_CHECKING:
     from minigrad.derivatives.analytic import NotAnalyticWarning as NotAnalyticWarning
     from minigrad.derivatives.asymmetry import AsymmetryWarning as AsymmetryWarning
+    from minigrad.derivatives.curvature import curvature_at as curvature_at
+    from minigrad.derivatives.curvature import hessian as hessian
+    from minigrad.derivatives.curvature import hessian_vector_product as hessian_vector_product
     from minigrad.derivatives.gauss_newton import fisher_at as fisher_at
     from minigrad.derivatives.gauss_newton import fisher_matrix as fisher_matrix
     from minigrad.derivatives.gauss_newton import fisher_product as fisher_product
@@ -26,10 +28,7 @@ if TYPE_CHECKING:
     from minigrad.derivatives.scores import scores_at as scores_at
 
 __all__ = [
-    "curvature_at",
     "gradient",
-    "hessian",
-    "hessian_vector_product",
     "value_and_gradients",
     "value_and_gradients_in_batches",
     "value_and_gradients_in_chunks",
@@ -41,6 +40,7 @@ __all__ = [
 LATER = {
     "analytic": ["NotAnalyticWarning"],
     "asymmetry": ["AsymmetryWarning"],
+    "curvature": ["curvature_at", "hessian", "hessian_vector_product"],
     "gauss_newton": [
         "fisher_at",
         "fisher_matrix",
