@@ -1,7 +1,7 @@
 """Time `import minigrad` beyond `import numpy`: `python -m benchmarks.importing [--most MILLISECONDS]`.
 
-Each import runs in a new process, the two in turn; the figure is the difference of the least times, to which whatever else
-the machine does can only add.
+Each import runs in a new process, the two in turn; the figure is the difference of the least times, to which whatever
+else the machine does can only add.
 """
 
 import argparse
