@@ -1,10 +1,10 @@
 """Time `import minigrad` beyond `import numpy`: `python -m benchmarks.importing [--most MILLISECONDS]`.
 
-Each import runs in a new process, the two in turn; the figure is the difference of the least times, to which whatever
-else the machine does can only add.
+Each import runs in a new process, the two in turn; the figure is the difference of the medians.
 """
 
 import argparse
+import statistics
 import subprocess
 import sys
 
@@ -23,7 +23,7 @@ def main() -> None:
         for modules, times in seconds.items():
             command = [sys.executable, "-c", CODE.format(modules)]
             times.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    numpy, both = (1e3 * min(times) for times in seconds.values())
+    numpy, both = (1e3 * statistics.median(times) for times in seconds.values())
     print(f"import numpy {numpy:.1f} ms, import minigrad {both - numpy:.1f} ms more")
     sys.exit(both - numpy > most)
 
