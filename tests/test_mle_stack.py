@@ -928,6 +928,29 @@ def test_rays_tell_a_valley_from_a_fall_without_end():
     assert fall[0].for_ever(False)
 
 
+def test_a_rise_beside_a_huge_start_is_seen():
+    """1e26 at the start hides nothing of what J does where it is 10."""
+    one = np.array([1.0])
+    local = Local(1e26, -1e26 * one, np.array([[1e26]]))
+    steep = rays(
+        lambda u: 1e26 * math.exp(-80 * float(u[0] - 1)) + 10 * float(u[0]),
+        Maximum(one, local, local, 0, "diverges", 1.0),
+    )
+    assert not any(ray.for_ever(True) for ray in steep)
+
+
+def test_flat_directions_away_from_a_maximum_identify_nothing():
+    x, y = decay()
+    both = np.hstack([x, x[::-1] ** 2, 2 * x + 1])
+    likelihood, maximum = fitted(Sequential(Linear(3, 1, rng=0), GaussianLoss()), data(both, y))
+    found = unbounded(likelihood, maximum)
+    assert found["status"] == "not_identified"
+    aside = maximum.u + 0.1 * np.linalg.qr(found["null"], mode="complete")[0][:, -1]
+    local = likelihood.evaluate(aside)
+    moved = maximum._replace(u=aside, local=local, objective=local)
+    assert unbounded(likelihood, moved)["status"] == "not_converged"
+
+
 def test_a_saddle_is_left():
     """sin^2(a) e^-x and a = 0: the gradient is 0 there, and the curvature negative."""
 
