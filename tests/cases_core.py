@@ -4,6 +4,7 @@ import numpy as np
 from case import Case, Sizes
 
 from minigrad import (
+    BCELoss,
     BernoulliNLLLoss,
     Layer,
     Linear,
@@ -16,7 +17,13 @@ from minigrad import (
     Softmax,
     Tanh,
 )
-from minigrad.fusions import LinearLogSoftmaxNLLLoss, LogSoftmaxNLLLoss
+from minigrad.fusions import (
+    LinearBernoulliNLLLoss,
+    LinearLogSoftmaxNLLLoss,
+    LinearReLU,
+    LogSoftmaxNLLLoss,
+    SigmoidBCELoss,
+)
 
 
 def labels(s: Sizes, rng: np.random.Generator) -> tuple:
@@ -96,4 +103,17 @@ CASES = [
         weighted_labels,
     ),
     Case("LinearLogSoftmaxNLLLoss", fused_regression, arguments=weighted_labels),
+    Case(
+        "LinearBernoulliNLLLoss",
+        lambda s, rng: LinearBernoulliNLLLoss(Linear(s.d, 1, rng=rng), BernoulliNLLLoss("sum")),
+        arguments=weighted_binary_labels,
+    ),
+    Case("LinearReLU", lambda s, rng: LinearReLU(Linear(s.d, s.k, rng=rng), ReLU())),
+    Case(
+        "SigmoidBCELoss",
+        lambda s, rng: SigmoidBCELoss(Sigmoid(), BCELoss("sum", rng.uniform(0.5, 2, s.k))),
+        scores,
+        lambda s, rng: (rng.uniform(size=(s.n, s.k)), rng.uniform(0.5, 2, s.n)),
+        domain=lambda z: 3 * np.tanh(z),  # further out, the limits of BCELoss are not its derivatives
+    ),
 ]

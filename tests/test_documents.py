@@ -44,6 +44,14 @@ def test_the_readme_shows_what_its_code_prints():
     assert digits.sub("#", said.getvalue()) == digits.sub("#", "".join(blocks(ROOT / "README.md", "text")))
 
 
+def test_performance_shows_what_its_code_prints():
+    said, namespace = io.StringIO(), {}
+    with contextlib.redirect_stdout(said):
+        for block in blocks(ROOT / "docs" / "performance.md", "python"):
+            exec(block, namespace)
+    assert said.getvalue() == "".join(blocks(ROOT / "docs" / "performance.md", "text"))
+
+
 def test_the_readme_has_exactly_two_commands():
     commands = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     assert len(commands) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from minigrad import SGD, FlatParameters, Layer, Linear, LogSoftmax, NLLLoss, Sequential, Tanh, minimize_lbfgs
 from minigrad import value_and_gradients as derive
-from minigrad.fusions import LinearLogSoftmaxNLLLoss, fused
+from minigrad.fusions import LogSoftmaxNLLLoss, plan
 from minigrad.losses import L1Penalty, L2Penalty, MSELoss, Penalized
 
 rng = np.random.default_rng(0)
@@ -56,23 +56,20 @@ def test_names_are_those_of_the_cost():
 
 def test_the_cost_inside_is_fused():
     penalized = Penalized(classifier(), L2Penalty(0.5))
-    form = fused(penalized)
-    assert type(form) is Penalized
-    assert isinstance(form.cost[-1], LinearLogSoftmaxNLLLoss)
-    assert fused(penalized) is form
+    assert type(plan(penalized).parts[-1].layer) is LogSoftmaxNLLLoss
+    assert plan(penalized) is plan(penalized)
     value, gradients = derive(penalized, X, T)
     plain, cache = penalized.forward(X, T)
     assert value == pytest.approx(plain, rel=1e-14)
     for name, gradient in penalized.parameter_gradients(1.0, cache).items():
         np.testing.assert_allclose(gradients[name], gradient, rtol=0, atol=1e-14)
-    unfused = Penalized(Sequential(Linear(3, 1, rng=0), MSELoss()), L2Penalty(1))
-    assert fused(unfused) is unfused
+    assert plan(Penalized(Sequential(Linear(3, 1, rng=0), MSELoss()), L2Penalty(1))) is None
 
 
 def test_penalties_around_penalties():
     cost = classifier()
     twice = Penalized(Penalized(cost, L2Penalty(1)), L2Penalty(2))
-    assert isinstance(fused(twice).cost.cost[-1], LinearLogSoftmaxNLLLoss)
+    assert type(plan(twice).parts[-1].layer) is LogSoftmaxNLLLoss
     once = Penalized(cost, L2Penalty(3))
     assert derive(twice, X, T)[0] == pytest.approx(derive(once, X, T)[0], rel=1e-14)
 

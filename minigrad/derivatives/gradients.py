@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import label, require_finite, require_layer, shape_of
-from minigrad.fusions import fused
+from minigrad.fusions import plan
 from minigrad.layer import Layer
 from minigrad.typing import Gradients, Input
 
@@ -32,11 +32,15 @@ def value_and_gradients(cost: Layer, x: Input, *arguments: Any, **options: Any) 
     array([0.5])
     """
     require_layer(value_and_gradients, cost)
-    form = fused(cost)
-    if form is cost:
+    fused = plan(cost)
+    if fused is None:
         return _sweep(cost, x, arguments, options)
+
+    def check(value: Any) -> None:
+        require_value("value_and_gradients", cost, value, x)
+
     try:
-        return _sweep(form, x, arguments, options)
+        return fused.value_and_gradients(check, x, arguments, options)
     except Exception as error:
         # The plain rules raise it again, and name the layers that the caller wrote.
         _sweep(cost, x, arguments, options)

@@ -58,7 +58,7 @@ class NLLLoss(LikelihoodLoss):
 
     def forward(self, log_p: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         self._require_scores(log_p, "log_p")
-        labels, own = self._labels(log_p, target)
+        labels, own = self._labels(log_p.shape[:-1], log_p.shape[-1], target)
         chosen = (*np.ogrid[tuple(map(slice, labels.shape))], labels)
         terms = -log_p[chosen]
         scale = self.scale(terms, weights, own)
@@ -74,14 +74,23 @@ class NLLLoss(LikelihoodLoss):
     def of_logits(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Array]:
         """(the loss of log-softmax z, its derivative by z), without log-probabilities in between."""
         self._require_scores(z, "z")
-        labels, own = self._labels(z, target)
-        scale = self.scale(z[..., 0], weights, own)
+        labels, scale = self.labels_and_scale(z[..., 0], z.shape[-1], target, weights)
         if z.ndim == 2:
             terms, residual = cross_entropy(z, labels, scale)
         else:
             terms, residual = cross_entropy(z.reshape(-1, z.shape[-1]), labels.ravel(), _of_rows(scale))
             terms, residual = terms.reshape(labels.shape), residual.reshape(z.shape)
         return self.reduce(terms, scale), residual
+
+    def takes_labels(self, target: Any) -> bool:
+        """The loss of `target` is one number, that of `of_logits`."""
+        return self.reduction != "none"
+
+    def labels_and_scale(self, terms: Array, classes: int, target: Any, weights: Any) -> tuple[Array, Any]:
+        """Labels that were looked at, and the derivative of the loss by each term, as `scale` gives it."""
+        self._require_class_weights("z", classes)
+        labels, own = self._labels(terms.shape, classes, target)
+        return labels, self.scale(terms, weights, own)
 
     def of_residual(self, delta: Delta, residual: Array) -> Array:
         """Rule 2 of `of_logits`."""
@@ -90,18 +99,17 @@ class NLLLoss(LikelihoodLoss):
             return residual  # the start of every sweep: a product by 1 would be one more pass over the data
         return (delta[..., np.newaxis] if np.ndim(delta) else delta) * residual
 
-    def _labels(self, z: Array, target: Any) -> tuple[Array, Array | None]:
+    def _labels(self, shape: tuple[int, ...], classes: int, target: Any) -> tuple[Array, Array | None]:
         """Labels that were looked at, and the weights that the loss gives them, None for 1."""
-        labels, kept = self._kept_labels(z, target)
+        labels, kept = self._kept_labels(shape, classes, target)
         if self.class_weights is None:
             return labels, kept
         own = self.class_weights[labels]
         return labels, own if kept is None else own * kept
 
-    def _kept_labels(self, z: Array, target: Any) -> tuple[Array, Array | None]:
+    def _kept_labels(self, shape: tuple[int, ...], classes: int, target: Any) -> tuple[Array, Array | None]:
         """Labels that were looked at, and 0 for those that are ignored, with 1 for all others; None where none is."""
-        classes = z.shape[-1]
-        labels, all_are_classes = require_labels(self, target, z.shape[:-1], classes, self.ignore_index)
+        labels, all_are_classes = require_labels(self, target, shape, classes, self.ignore_index)
         if all_are_classes and not 0 <= self.ignore_index < classes:
             return labels, None
         kept = labels != self.ignore_index
@@ -113,7 +121,9 @@ class NLLLoss(LikelihoodLoss):
         require_floating(self, z, name)
         if z.ndim < 2 or not z.shape[-1]:
             raise ValueError(f"{self!r} expects {name} of shape (batch, classes), got {z.shape}")
-        classes = z.shape[-1]
+        self._require_class_weights(name, z.shape[-1])
+
+    def _require_class_weights(self, name: str, classes: int) -> None:
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(f"{self!r} has {len(self.class_weights)} class weights, but {name} has {classes} classes")
 
@@ -158,10 +168,13 @@ class CrossEntropyLoss(NLLLoss):
     def backward(self, delta: Delta, residual: Array) -> Array:
         return self.of_residual(delta, residual)
 
+    def takes_labels(self, target: Any) -> bool:
+        return super().takes_labels(target) and not self.label_smoothing and np.asarray(target).dtype.kind != "f"
+
     def _of_smoothed_labels(self, z: Array, target: Any, weights: Any) -> tuple[Any, Array]:
         """As for labels, with sum_k c_nk in place of the weight of the label, and a part that is linear in z."""
         self._require_scores(z, "z")
-        labels, kept = self._kept_labels(z, target)
+        labels, kept = self._kept_labels(z.shape[:-1], z.shape[-1], target)
         counted = None if self.class_weights is None else self.class_weights[labels]
         scale = self.scale(z[..., 0], weights, kept, counted)
         rows, real = z.reshape(-1, z.shape[-1]), z.real.dtype
@@ -220,13 +233,17 @@ class BernoulliNLLLoss(LikelihoodLoss):
                 f"{self!r} expects one logit for each row, of shape (batch, 1), got {logit.shape}: "
                 "end the stack with Linear(..., 1), or take LogSoftmax and NLLLoss for several classes"
             )
+        sign, scale = self.signs_and_scale(logit[:, 0], target, weights)
+        margin = sign * logit[:, 0]
+        return self.reduce(-log_sigmoid(margin), scale), (sign, margin, scale)
+
+    def signs_and_scale(self, terms: Array, target: Any, weights: Any) -> tuple[Array, Any]:
+        """s, from labels that were looked at, and the derivative of the loss by each term, as `scale` gives it."""
         if self.class_weights is not None and len(self.class_weights) != 2:
             raise ValueError(f"{self!r} expects 2 class weights, got {len(self.class_weights)}")
-        labels = require_binary_labels(self, target, logit.shape[:1])
-        sign = (2 * labels - 1).astype(logit.real.dtype)
-        margin = sign * logit[:, 0]
-        scale = self.scale(margin, weights, None if self.class_weights is None else self.class_weights[labels])
-        return self.reduce(-log_sigmoid(margin), scale), (sign, margin, scale)
+        labels = require_binary_labels(self, target, terms.shape)
+        scale = self.scale(terms, weights, None if self.class_weights is None else self.class_weights[labels])
+        return (2 * labels - 1).astype(terms.real.dtype), scale
 
     def backward(self, delta: Delta, cache: Any) -> Array:
         sign, margin, scale = cache

@@ -134,11 +134,11 @@ class Penalized(Container):
         return self.cost.backward(delta, cache)
 
     def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
-        return self._with_gradients(delta, self.cost.parameter_gradients(delta, cache))
+        return self.with_gradients(delta, self.cost.parameter_gradients(delta, cache))
 
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Any, Gradients]:
         dz, gradients = self.cost.backpropagate(delta, cache)
-        return dz, self._with_gradients(delta, gradients)
+        return dz, self.with_gradients(delta, gradients)
 
     def __call__(self, z: Any, *arguments: Any, **options: Any) -> Any:
         return self.with_penalties(self.cost(z, *arguments, **options))
@@ -158,7 +158,8 @@ class Penalized(Container):
             value = value + penalty.strength * penalty.of(theta)
         return value
 
-    def _with_gradients(self, delta: Delta, gradients: Gradients) -> Gradients:
+    def with_gradients(self, delta: Delta, gradients: Gradients) -> Gradients:
+        """Rule 3, from the gradients of the cost alone."""
         parameters = self.cost.parameters()
         require_gradients(self.cost, parameters, gradients)
         total = dict(gradients)

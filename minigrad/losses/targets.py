@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_finite
+from minigrad.checks import kind, label, largest, require_finite
 from minigrad.typing import Array
 
 
@@ -25,7 +25,7 @@ def require_labels(
         raise TypeError(f"{label(who)} expects integer class labels, got target of {labels.dtype}: {fix}")
     index = labels.astype(np.intp, copy=False)
     # Read as unsigned numbers, negative labels are large: one pass finds both ends of the range.
-    all_are_classes = not index.size or bool(np.maximum.reduce(index.view(np.uintp), axis=None) < classes)
+    all_are_classes = not index.size or largest(index.view(np.uintp)) < classes
     if not all_are_classes:
         wrong = (labels < 0) | (labels >= classes)
         if ignored is not None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from minigrad.testing.check import check_layer, check_loss, diagnose
     from minigrad.testing.derived import derive
     from minigrad.testing.exploration import layer_test, layers_in
+    from minigrad.testing.fusion import check_fusion
     from minigrad.testing.numeric import Derivative, complex_step, finite_differences
     from minigrad.testing.power import SelfCheck, selfcheck
     from minigrad.testing.report import Diagnosis, Finding, GradientContractError
@@ -20,6 +21,7 @@ _HOMES = {
     "Finding": "report",
     "GradientContractError": "report",
     "SelfCheck": "power",
+    "check_fusion": "fusion",
     "check_layer": "check",
     "check_loss": "check",
     "complex_step": "numeric",
@@ -38,6 +40,7 @@ __all__ = [
     "Finding",
     "GradientContractError",
     "SelfCheck",
+    "check_fusion",
     "check_layer",
     "check_loss",
     "complex_step",
