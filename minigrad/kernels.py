@@ -2,8 +2,8 @@
 
 Each equals the plain formula in its first line, to rounding; the tests hold it to that.  Two arrangements matter:
 
-- OpenBLAS has a faster way for small products.  With few columns, rows taken ROWS at a time as a stack of small
-  products run faster than one tall product, up to about twice.
+- OpenBLAS has a faster way for small products, of up to SMALL multiplications, and with the transposed of rows on the
+  left of up to ENTRIES results.  A tall product taken so many rows at a time is faster, up to three times.
 - With few classes, numbers that belong to one class should be neighbours ("class-major", Fortran order): numpy then
   takes maxima and sums over the classes in long vector operations, many times as fast.
 
@@ -12,48 +12,101 @@ Measured by `python -m benchmarks.kernels`.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from minigrad.typing import Array
 
-ROWS = 96  # rows in one small product; beyond about 120 OpenBLAS leaves its fast path
-COLUMNS = 16  # up to so many columns, small products and class-major order pay
-PRODUCTS = 32  # small products in one stack of partial sums, which bounds the memory for them
+SMALL = 10**6  # multiplications, and
+ENTRIES = 1200  # entries of z W^T, beyond which OpenBLAS leaves its path for small products, and
+DEPTH = 32  # terms of a sum, below which it does not take it for z W^T
+SHORTEST = 16  # times the bytes of a number: so many rows repay that their delta^T z is added to a sum
+ROWS = 96  # up to so many rows, the order of the classes does not matter
+COLUMNS = 16  # up to so many columns, class-major order pays
 
 
 def affine(z: Array, weight: Array, bias: Array | None) -> Array:
-    """z W^T + b for z (..., D), W (K, D), b (K,) or none: (..., K), class-major when K is small."""
-    n, classes = len(z), len(weight)
-    if n <= ROWS or classes > COLUMNS or z.ndim != 2 or not _one_dtype(z, weight, bias):
-        product = z @ weight.T
-        return product if bias is None else product + bias
+    """z W^T + b for z (..., D), W (K, D), b (K,) or none: (..., K), class-major when K is small and z a matrix."""
+    if z.ndim == 2 and len(weight) <= COLUMNS and (len(z) > ROWS or z.size * len(weight) > SMALL):
+        product = _by_class(z, weight)
+    else:
+        product = _by_row(z, weight)
+    if bias is None:
+        return product
+    if bias.dtype != product.dtype or z.ndim < 2:
+        return product + bias
+    product += bias[np.newaxis]  # an axis more, so that for a single row there is nothing to broadcast
+    return product
+
+
+def _by_row(z: Array, weight: Array) -> Array:
+    if z.ndim != 2:
+        return times(z, weight.T)
+    n, depth = z.shape
+    if z.size * len(weight) > SMALL and 1 < n <= min(depth // 6, len(weight) // 2) and z.dtype == np.float32:
+        # OpenBLAS transposes what stands on the right of a large product, and a few rows by a wide W do not repay that.
+        return np.ascontiguousarray(_product(weight, z.T).T)
+    return _product(z, weight.T)
+
+
+def _by_class(z: Array, weight: Array) -> Array:
+    n, depth = z.shape
+    classes = len(weight)
+    most = min(ENTRIES // classes, SMALL // max(1, classes * depth))
+    if not (classes > 1 and depth >= DEPTH and 4 <= most < n and _one_real_type(z, weight) and z.flags.c_contiguous):
+        return _product(weight, z.T).T
+    rows = _even(n, most)
+    head = n - n % rows
     by_class = np.empty((classes, n), z.dtype)
-    head = n - n % ROWS if z.flags.c_contiguous else 0
-    if head:
-        small = z[:head].reshape(-1, ROWS, z.shape[1])
-        np.matmul(small, weight.T, out=by_class[:, :head].reshape(classes, -1, ROWS).transpose(1, 2, 0))
-    np.matmul(weight, z[head:].T, out=by_class[:, head:])
-    if bias is not None:
-        by_class += bias[:, np.newaxis]
+    blocks = by_class[:, :head].reshape(classes, -1, rows).transpose(1, 2, 0)
+    np.matmul(z[:head].reshape(-1, rows, depth), weight.T, out=blocks)
+    if head < n:
+        by_class[:, head:] = weight.dot(z[head:].T)
     return by_class.T
 
 
+def times(z: Array, matrix: Array) -> Array:
+    """z M for z (..., K), M (K, D): (..., D), all rows in one product."""
+    if z.ndim == 2:
+        return _product(z, matrix)
+    return _product(z.reshape(-1, len(matrix)), matrix).reshape(*z.shape[:-1], matrix.shape[1])
+
+
 def transposed_product(delta: Array, z: Array) -> Array:
-    """delta^T z for delta (N, K), z (N, D): (K, D), summed over the rows in blocks when K is small."""
-    n, classes = delta.shape
-    if n <= ROWS or classes > COLUMNS or not z.flags.c_contiguous or not _one_dtype(z, delta, None):
-        return delta.T @ z
-    head = n - n % ROWS
-    total = delta[head:].T @ z[head:]
-    for start in range(0, head, ROWS * PRODUCTS):
-        rows = slice(start, min(start + ROWS * PRODUCTS, head))
-        left = delta[rows].T.reshape(classes, -1, ROWS).transpose(1, 0, 2)
-        total += np.matmul(left, z[rows].reshape(-1, ROWS, z.shape[1])).sum(axis=0)
+    """delta^T z for delta (N, K), z (N, D): (K, D), summed over blocks of rows where these are long beside K and D."""
+    n = len(z)
+    most = SMALL // max(1, delta.shape[1] * z.shape[1])
+    if not (SHORTEST * z.itemsize <= most < n and _one_real_type(z, delta) and z.flags.c_contiguous):
+        return _product(delta.T, z)
+    rows = _even(n, most)
+    total = delta[:rows].T.dot(z[:rows])
+    for start in range(rows, n, rows):
+        total += delta[start : start + rows].T.dot(z[start : start + rows])
     return total
 
 
-def _one_dtype(z: Array, other: Array, third: Array | None) -> bool:
-    return z.dtype == other.dtype and (third is None or z.dtype == third.dtype)
+def column_sums(delta: Array) -> Array:
+    """sum_n delta_n for delta (N, K): (K,).  Across rows, a product with ones is twice as fast as numpy's sum."""
+    if delta.flags.f_contiguous or delta.dtype.kind == "c":  # 1 + 0i times infinity is no number
+        return np.add.reduce(delta, axis=0)
+    return np.ones(len(delta), delta.dtype).dot(delta)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """a b of two matrices.  `dot` is called sooner and quicker for sums of one term, but fills in zeros first."""
+    return a.dot(b) if len(b) == 1 or len(a) * b.shape[1] <= 2**13 else a @ b
+
+
+@functools.lru_cache(64)
+def _even(n: int, most: int) -> int:
+    """Rows of a block, up to `most`, such that n rows make blocks of one size, or nearly."""
+    least = -(-n // most)
+    return n // next((count for count in range(least, 2 * least) if n % count == 0), least)
+
+
+def _one_real_type(z: Array, other: Array) -> bool:
+    return z.dtype == other.dtype and z.dtype.kind == "f"
 
 
 def log1p(z: Array) -> Array:

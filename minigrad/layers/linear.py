@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.checks import require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, uniform
-from minigrad.kernels import affine, transposed_product
+from minigrad.kernels import affine, column_sums, times, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
 from minigrad.typing import Array, Gradients, Seed
 
@@ -61,7 +61,7 @@ class Linear(LazyLayer):
 
     def backward(self, delta: Array, z: Array) -> Array:
         require_delta(self, delta, (*z.shape[:-1], len(self.weight)))
-        return delta @ self.weight
+        return times(delta, self.weight)
 
     def parameter_gradients(self, delta: Array, z: Array) -> Gradients:
         require_delta(self, delta, (*z.shape[:-1], len(self.weight)))
@@ -70,7 +70,7 @@ class Linear(LazyLayer):
             delta, z = delta.reshape(-1, out_features), z.reshape(-1, in_features)
         gradients = {"weight": transposed_product(delta, z)}
         if self.bias is not None:
-            gradients["bias"] = np.add.reduce(delta, axis=0)
+            gradients["bias"] = column_sums(delta)
         return gradients
 
     def _require_input(self, z: Array) -> None:
