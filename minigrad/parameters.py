@@ -66,6 +66,18 @@ class FlatParameters:
                     "Frozen(layer) is a layer whose parameters stay"
                 )
 
+    def to_write_into(self, who: object) -> Array:
+        """`vector`, tested as by `require_writeable` (RuntimeError, ValueError): both in one pass, for every step."""
+        for _, owner, attribute, view in self._places:
+            if getattr(owner, attribute) is not view or not view.flags.writeable:
+                break
+        else:
+            if self._vector.flags.writeable:
+                return self._vector
+        vector = self.vector
+        self.require_writeable(who)
+        return vector
+
     @property
     def vector(self) -> Array:
         """The vector itself: what is written into it, the layer has."""

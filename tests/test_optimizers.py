@@ -4,12 +4,14 @@ import copy
 import json
 import math
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad.optim.groups
 import minigrad.optim.optimizer
 from minigrad import FlatParameters, Layer, Linear, Sequential, Tanh
 from minigrad.optim.adagrad import Adagrad
@@ -458,17 +460,136 @@ def test_a_root_that_vanishes_overflows_nothing(case):
     assert optimizer.steps < 60, "the test is to get to the edge"
 
 
+def never(*arguments):
+    raise AssertionError("a step was copied that cannot overflow")
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_usual_steps_need_no_way_back(rule, monkeypatch):
-    def never(*arguments):
-        raise AssertionError("a usual step was copied")
-
     monkeypatch.setattr(minigrad.optim.optimizer, "all_or_nothing", never)
     for dtype in (np.float32, np.float64):
         layer = layer_of({"a": (300, 20)}, dtype)
         optimizer = rule(layer, 1.0, weight_decay=0.1)
         for size in (1e-12, 1.0, 1e3, 0.0):
             optimizer.step({"a": np.full((300, 20), size, dtype)})
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_parameters_at_the_edge_need_no_way_back(rule, dtype, monkeypatch):
+    """What a usual step takes from the largest number is lost in rounding; it is not infinity."""
+    monkeypatch.setattr(minigrad.optim.optimizer, "all_or_nothing", never)
+    layer = layer_of({"a": (3, 2)}, dtype)
+    most = np.finfo(dtype).max
+    layer.a[...] = most * np.array([[1, -1], [1, -1], [1, -1]], dtype)
+    options = {} if rule is SGD else {"weight_decay": 0.0}
+    optimizer = rule(layer, 1.0, **options)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        for size in (1.0, -1.0, 1e-8, 1e4):
+            optimizer.step({"a": np.full((3, 2), size, dtype)})
+    np.testing.assert_array_equal(np.abs(layer.a), most)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_at_the_edge_do_not_overflow(dtype):
+    """By gradients of every size, outwards: lost in rounding, or taken back."""
+    most = np.finfo(dtype).max
+    lost = taken_back = 0
+    for exponent in range(int(math.log10(most)) - 25, int(math.log10(most)) + 1):
+        layer = layer_of({"a": (2,)}, dtype)
+        layer.a[...] = most, -most
+        sgd = SGD(layer, 1.0)
+        with np.errstate(over="raise", invalid="raise"):
+            attempt(sgd, {"a": np.array([-1, 1], dtype) * dtype(f"1e{exponent}")})
+        np.testing.assert_array_equal(layer.a, [most, -most])
+        lost += sgd.steps
+        taken_back += 1 - sgd.steps
+    assert min(lost, taken_back) > 2, "the test is to go over the edge"
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_decay_of_parameters_at_the_edge_is_taken_back(decoupled):
+    layer = layer_of({"a": (3,), "b": (2,)}, np.float32)
+    layer.b[...] = np.finfo(np.float32).max
+    sgd = SGD(layer, 1.0, weight_decay=3.0, decoupled=decoupled, groups={"a": {"weight_decay": 0.0}})
+    before = everything(sgd)
+    with pytest.raises(FloatingPointError, match="would make b NaN or infinite, so no parameter was changed"):
+        sgd.step({"a": np.ones(3, np.float32), "b": np.zeros(2, np.float32)})
+    assert_same(everything(sgd), before)
+
+
+class Odd(np.ndarray):
+    """An array of a type of one's own."""
+
+
+MANNERS = {
+    "another order of the names": lambda gs: dict(reversed(gs.items())),
+    "in Fortran order": lambda gs: {name: np.array(g, order="F") for name, g in gs.items()},
+    "with gaps": lambda gs: {name: np.stack([g, g], axis=-1)[..., 0] for name, g in gs.items()},
+    "parts of one vector": lambda gs: parts_of_one(gs),
+    "read-only": lambda gs: {name: np.frombuffer(g.tobytes(), g.dtype).reshape(g.shape) for name, g in gs.items()},
+    "another class of arrays": lambda gs: {name: g.view(Odd) for name, g in gs.items()},
+    "another class of dictionaries": lambda gs: type("Named", (dict,), {})(gs),
+    "another type, of the same numbers": lambda gs: {name: g.astype(np.longdouble) for name, g in gs.items()},
+    "one of another type": lambda gs: {n: g.astype(np.longdouble) if n == "2" else g for n, g in gs.items()},
+}
+
+
+def parts_of_one(gs):
+    """Views of one vector, in an order that is not that of the parameters."""
+    names = sorted(gs, reverse=True)
+    vector = np.concatenate([gs[name].ravel() for name in names])
+    ends = np.cumsum([gs[name].size for name in names])
+    return {
+        name: vector[end - gs[name].size : end].reshape(gs[name].shape) for name, end in zip(names, ends, strict=True)
+    }
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("manner", MANNERS)
+def test_gradients_may_come_in_any_manner(rule, manner, monkeypatch):
+    """Those that the tight loop takes and those that it leaves alike make the same step, to the bit."""
+    for module in minigrad.optim.groups, minigrad.optim.optimizer:
+        monkeypatch.setattr(module, "BLOCK", 300)
+    monkeypatch.setattr(minigrad.optim.groups, "SMALL", 100)
+    shapes = {"0": (3, 4), "1": (80, 1), "2": (5, 2), "3": (), "4": (30, 31)}
+    kinds = {"groups": {"3": {"learning_rate": 0.5}}, "weight_decay": 0.1, "clip_value": 2.0}
+    rng = np.random.default_rng(1)
+    for options in ({}, kinds):
+        one, other = (rule(layer_of(shapes), 0.01, **options) for _ in range(2))
+        for _ in range(2):
+            plain = {name: np.asarray(rng.normal(size=shape)) for name, shape in shapes.items()}
+            given = MANNERS[manner](plain)
+            kept = copy.deepcopy(given)
+            one.step(plain)
+            other.step(given)
+            assert_same(given, kept)
+            assert one.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-13)
+        assert_same(everything(other), everything(one))
+
+
+def test_the_norm_of_gradients_is_that_of_all():
+    for shapes in ({"a": (3,)}, {"a": (3, 2), "b": (4,), "c": ()}, {"a": (SMALL,), "b": (7,), "c": (2,)}):
+        sgd = SGD(layer_of(shapes), 0.1, groups={"a": {"learning_rate": 0.2}})
+        gradients = {name: np.random.default_rng(2).normal(size=shape) for name, shape in shapes.items()}
+        sgd.step(gradients)
+        exact = math.sqrt(math.fsum(float(value) ** 2 for g in gradients.values() for value in np.ravel(g)))
+        assert sgd.gradient_norm == pytest.approx(exact, rel=1e-14)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_takes_no_memory(rule):
+    """Of gradients in C order: the vectors and blocks were made with the optimizer."""
+    layer = layer_of({"a": (900, 1000), "b": (900,), "c": (50, 60)}, np.float32)
+    optimizer = rule(layer, 0.1, clip_norm=1.0, weight_decay=0.1)
+    gradients = {name: np.ones_like(array) for name, array in layer.parameters().items()}
+    optimizer.step(gradients)
+    tracemalloc.start()
+    try:
+        optimizer.step(gradients)
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_after_an_extreme_step_usual_ones_need_no_way_back_again(monkeypatch):

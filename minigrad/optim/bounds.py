@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,20 @@ from minigrad.optim.groups import Group
 from minigrad.typing import Array, Gradients
 
 
-def _limits(dtype: Any) -> tuple[float, float]:
-    """What no bound may exceed, with room for the factors of a rule, and the smallest number of full precision."""
-    info = np.finfo(np.float64 if np.dtype(dtype).itemsize > 8 else dtype)
-    return 1e-10 * float(info.max), float(info.tiny)
+class Room(NamedTuple):
+    """How far numbers may go without an overflow."""
+
+    enough: float  # what no bound may exceed: so little that, added to any finite number, it cannot overflow
+    lost: float  # what a norm may lose of squares that underflow
 
 
-LIMITS = {np.dtype(dtype).itemsize: _limits(dtype) for dtype in (np.float32, np.float64)}
+def room_for(theta: Array) -> Room | None:
+    """That of a vector like theta; None in float16, where squares of usual numbers overflow: each step is looked at."""
+    if theta.itemsize < 4:
+        return None
+    info = np.finfo(np.float64 if theta.itemsize > 8 else theta.dtype)
+    # Half the last digit of the largest number would do; the rest is room for the factors of a rule.
+    return Room(1e-3 * float(info.eps) * float(info.max), math.sqrt(theta.size * float(info.tiny)))
 
 
 def gradient_norm(who: object, gradients: Gradients) -> float:
@@ -49,23 +56,24 @@ def _norm_of_large(who: object, gradients: Gradients) -> float:
     return min(largest * math.sqrt(squares), np.finfo(float).max)
 
 
-def cannot_overflow(rule: Any, theta: Array, norm: float, groups: Sequence[Group]) -> bool:
+def cannot_overflow(rule: Any, theta: Array, norm: float, groups: Sequence[Group], room: Room | None) -> bool:
     """No number of the next step can overflow, whatever the entries of a gradient of this norm are.
 
     `group.largest` holds bounds of the slots before the step, and afterwards those after it.
     """
-    if theta.itemsize < 4:  # the squares of usual numbers overflow: each step is looked at
+    if room is None:
         return False
-    enough, tiny = LIMITS.get(theta.itemsize) or _limits(theta.dtype)
-    # What is lost of small squares may be as much as this; and a norm is rounded, by less than a thousandth.
-    lost = math.sqrt(theta.size * tiny)
-    g = 1.001 * norm + lost
-    at = 1.001 * math.sqrt(float(np.vdot(theta, theta))) + lost
-    reached = g + at
+    enough, lost = room
+    reached = g = 1.001 * norm + lost  # a norm is rounded, by less than a thousandth
+    at = 0.0
     for group in groups:
         s = group.settings
-        decay = at * s.weight_decay
-        reached += rule.reach(s, g if s.decoupled else g + decay, group.largest) + s.learning_rate * (1 + decay)
+        decay = 0.0
+        if s.weight_decay:  # without, what the step takes from theta does not depend on it: see `enough`
+            at = at or 1.001 * math.sqrt(np.vdot(theta, theta)) + lost
+            decay = at * s.weight_decay
+            reached += at + s.learning_rate * decay
+        reached += rule.reach(s, g if s.decoupled else g + decay, group.largest) + s.learning_rate
         for bound in group.largest.values():
             reached += bound
     return reached < enough

@@ -10,8 +10,8 @@ import numpy as np
 
 from minigrad.checks import kind, require_gradients, require_layer, require_number
 from minigrad.layer import Layer
-from minigrad.optim.bounds import all_or_nothing, cannot_overflow, find_largest, gradient_norm
-from minigrad.optim.groups import BLOCK, Group, stretches
+from minigrad.optim.bounds import all_or_nothing, cannot_overflow, find_largest, gradient_norm, room_for
+from minigrad.optim.groups import BLOCK, Group, clipped, joined, stretches
 from minigrad.optim.records import as_written, require_made_alike
 from minigrad.optim.schedules import Schedule, checked_course, require_counted
 from minigrad.optim.settings import Settings, checked_groups, checked_settings
@@ -79,11 +79,12 @@ class Optimizer:
                 schedule.require_settings(who, settings | changed)
         self.cost = cost
         self.theta = FlatParameters(cost)
+        self._working = np.promote_types(self.theta.vector.dtype, np.float32)  # squares overflow in float16
         self._groups: list[Group] = []
         self._group_of: dict[str, Group] = {}
         for name, changed in of_names.items():
             alike = [group for group in self._groups if group.changed == changed]
-            self._groups += [] if alike else [Group(changed)]
+            self._groups += [] if alike else [Group(changed, self._working)]
             self._group_of[name] = alike[0] if alike else self._groups[-1]
         self.steps = 0
         self.gradient_norm = math.nan
@@ -117,7 +118,8 @@ class Optimizer:
         """How far `move` can go: the same on bounds of absolute values, for steps that cannot overflow.
 
         It raises the bounds `slots` to what they are after the step, and returns a bound of what is taken from theta
-        and of every number on the way.  A rule that does not say so is right too, only slower: infinity.
+        and of every number on the way, for theta of any size.  A rule that does not say so is right too, only slower:
+        infinity.
         """
         return math.inf
 
@@ -125,19 +127,20 @@ class Optimizer:
 
     def step(self, gradients: Gradients) -> None:
         """One step down `gradients`, {name: array} as `value_and_gradients` gives them."""
-        theta = self.theta.vector
-        require_gradients(self, self._named, gradients)
-        self.theta.require_writeable(self)
-        norm = gradient_norm(self, gradients)
+        theta = self.theta.to_write_into(self)
+        parts, norm = joined(self._stretches, gradients, self._working) if type(gradients) is dict else ([], math.nan)
+        if not norm < math.inf:
+            require_gradients(self, self._named, gradients)
+            parts, norm = [], gradient_norm(self, gradients)
         factor = 1.0 if self.clip_norm is None else min(1.0, self.clip_norm / (norm + 1e-6))
         if self.schedule is not None:
             self._follow_schedule()
-        if cannot_overflow(self, theta, norm, self._groups):
-            self._move_all(gradients, factor)
+        if cannot_overflow(self, theta, norm, self._groups, self._room):
+            self._move_all(gradients, parts, factor)
         else:
             try:
                 with all_or_nothing(self, self._named, self.vectors):
-                    self._move_all(gradients, factor)
+                    self._move_all(gradients, parts, factor)
             except FloatingPointError as error:
                 if any(group.settings.base.get("eps") == 0 for group in self._groups):
                     error.add_note("With eps=0 an entry whose gradients are all 0 is 0 / 0: pass eps=1e-8")
@@ -146,8 +149,9 @@ class Optimizer:
                 find_largest(self._groups, self.vectors)
         if self.never_moved:
             self.never_moved = {name for name in self.never_moved if not np.any(gradients[name])}
-        self.gradient_norm = norm
-        self.steps += 1
+        own = self.__dict__  # __setattr__ is for callers
+        own["gradient_norm"] = norm
+        own["steps"] += 1
 
     def end_epoch(self, monitored: float | None = None) -> None:
         """One epoch is over: schedules that count epochs go on; `monitored` is for those that look at a cost."""
@@ -219,48 +223,41 @@ class Optimizer:
             if count != self._followed:
                 changed = [checked_course(type(self), self.schedule, group.base, count) for group in self._groups]
                 for group, settings in zip(self._groups, changed, strict=True):
-                    vars(group.settings).update(settings)
+                    group.follow(settings)
                 self._followed = count
 
     def _started(self) -> dict[str, Array]:
         """The slots, as they are before the first step."""
         theta = self.theta.vector
-        working = np.promote_types(theta.dtype, np.float32)  # the squares of usual numbers overflow in float16
         vectors: dict[str, Array] = {}
         for name, array in self.theta.split(np.arange(len(theta))).items():
             for slot, first in self.start(self._group_of[name].settings).items():
-                vectors.setdefault(slot, np.zeros(len(theta), working))[array.ravel()] = first
+                vectors.setdefault(slot, np.zeros(len(theta), self._working))[array.ravel()] = first
         return vectors
 
     def _bind(self) -> None:
         """Lay out the views of the vectors that the steps go through."""
         theta = self.theta.vector
         self._named = self.theta.split(theta)
-        scratch = np.empty((2, min(BLOCK, theta.size)), np.promote_types(theta.dtype, np.float32))
+        scratch = np.empty((2, min(BLOCK, theta.size)), self._working)
         self._stretches = stretches(self._named, self._group_of, theta, self.vectors, scratch)
+        self._room = room_for(theta)
 
-    def _move_all(self, gradients: Gradients, factor: float) -> None:
-        for stretch in self._stretches:
-            s, flat = stretch.group.settings, stretch.gradient(gradients)
+    def _move_all(self, gradients: Gradients, parts: list[Array], factor: float) -> None:
+        """Move all blocks; `parts` are the gradients of the stretches, or none where they are to be made of others."""
+        as_given = parts and factor == 1.0 and self.clip_value is None
+        for i, stretch in enumerate(self._stretches):
+            s = stretch.group.settings
+            flat = (parts[i] if parts else stretch.gradient(gradients)).ravel()
             for theta, slots, scratch, place in stretch.blocks:
-                g = self._prepared(flat[place], theta, s, factor, scratch)
-                if s.decoupled and s.weight_decay:
+                g = flat[place]
+                if not as_given:
+                    g = clipped(g, factor, self.clip_value, out=scratch[1])
+                if s.weight_decay and s.decoupled:
                     theta *= 1 - s.learning_rate * s.weight_decay
+                elif s.weight_decay:
+                    g = np.add(g, np.multiply(theta, s.weight_decay, out=scratch[0]), out=scratch[1])
                 self.move(theta, g, s, slots, scratch)
-
-    def _prepared(self, g: Array, theta: Array, s: Any, factor: float, scratch: Array) -> Array:
-        """The gradient after clipping and weight decay; what is given is not changed."""
-        spare, out = scratch
-        if g.dtype != out.dtype:
-            out[...] = g
-            g = out
-        if factor != 1.0:
-            g = np.multiply(g, factor, out=out)
-        if self.clip_value is not None:
-            g = np.clip(g, -self.clip_value, self.clip_value, out=out)
-        if s.weight_decay and not s.decoupled:
-            g = np.add(g, np.multiply(theta, s.weight_decay, out=spare), out=out)
-        return g
 
     def _description(self) -> dict[str, Any]:
         """What an optimizer was made with and for, as a file writes it."""
