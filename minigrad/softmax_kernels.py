@@ -9,7 +9,7 @@ ordinary scores it is as good as e^{z - m}, and two passes are saved.  Measured 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from minigrad.kernels import log1p
 from minigrad.typing import Array
 
+FEW = 64  # up to so many classes, class-major order pays for turning the scores around
 WIDE = 128  # from so many classes, rows are taken in blocks
-BLOCK = 2**20  # bytes of one block of rows
+BLOCK = 2**21  # bytes of one block of rows
 LOG2_E = 1.4426950408889634
 SAFE = 2.0**23  # a sum of e^z between 1/SAFE and SAFE has lost no term that counts, and a logarithm of few digits
 
@@ -42,12 +43,12 @@ def log_softmax_backward(delta: Array, log_p: Array) -> Array:
         return delta - np.exp(log_p) * np.add.reduce(delta, axis=-1, keepdims=True)
     dz = np.empty_like(log_p)
     deltas, log_ps, result = _rows(delta), _rows(log_p), _rows(dz)
-    ones, buffer = np.ones(log_p.shape[-1], log_p.dtype), _buffer(log_ps)
+    ones, exp = np.ones(log_p.shape[-1], log_p.dtype), _exp_of_blocks(log_ps)
     with _unbuffered(), np.errstate(over="ignore"):
         for rows in _blocks(log_ps):
-            p = _exp(log_ps[rows], buffer[: len(log_ps[rows])])
+            p = exp(log_ps[rows], result[rows])
             p *= np.dot(deltas[rows], ones)[:, np.newaxis]
-            np.subtract(deltas[rows], p, out=result[rows])
+            np.subtract(deltas[rows], p, out=p)
     return dz
 
 
@@ -73,16 +74,19 @@ def cross_entropy(z: Array, labels: Array, scale: Array | float) -> tuple[Array,
     """
     if _takes_blocks(z):
         return _cross_entropy_in_blocks(z, labels, scale)
-    chosen = np.arange(len(z)), labels
-    shifted = z - np.maximum.reduce(z.real, axis=1, keepdims=True)
-    residual = np.exp(shifted)
-    of_target = shifted[chosen]
-    residual[chosen] = 0
-    others = np.add.reduce(residual, axis=1)
+    by_class = z.shape[1] <= FEW or z.flags.fnc
+    axis, scores = (0, np.ascontiguousarray(z.T)) if by_class else (1, np.ascontiguousarray(z))
+    terms = scores - np.maximum.reduce(scores.real, axis=axis, keepdims=True)
+    entries, places = terms.reshape(-1), _places(scores, labels, axis)
+    of_target = entries[places]
+    np.exp(terms, out=terms)
+    entries[places] = 0
+    others = np.add.reduce(terms, axis=axis)
     total_minus_1 = others + (np.exp(of_target) - 1)
-    residual[chosen] = -others
-    residual *= (scale / (1 + total_minus_1))[:, np.newaxis]
-    return log1p(total_minus_1) - of_target, residual
+    factor = scale / (1 + total_minus_1)
+    terms *= factor if by_class else factor[:, np.newaxis]
+    entries[places] = -others * factor
+    return log1p(total_minus_1) - of_target, terms.T if by_class else terms
 
 
 def _shift(z: Array) -> tuple[Array, Array, tuple[Array, Array]]:
@@ -101,7 +105,7 @@ def _shift(z: Array) -> tuple[Array, Array, tuple[Array, Array]]:
 def _log_softmax_in_blocks(z: Array) -> Array:
     log_p = np.empty_like(z)
     scores, result = _rows(z), _rows(log_p)
-    ones = np.ones(z.shape[-1], z.dtype)
+    ones, exp = np.ones(z.shape[-1], z.dtype), _exp_of_blocks(scores)
     safe = True
     with _unbuffered(), np.errstate(over="ignore"):
         for rows in _blocks(scores):
@@ -109,7 +113,7 @@ def _log_softmax_in_blocks(z: Array) -> Array:
             largest = _places(block, block.argmax(axis=1))
             of_largest = block.reshape(-1)[largest]
             if safe:
-                terms = _exp(block, out)  # where the result will stand: no other memory is touched
+                terms = exp(block, out)
                 terms.reshape(-1)[largest] = 0
                 others, own = np.dot(terms, ones), np.exp(of_largest)
                 safe = _is_safe(others + own)
@@ -118,7 +122,7 @@ def _log_softmax_in_blocks(z: Array) -> Array:
                     out.reshape(-1)[largest] = -np.log1p(others / own)
             if not safe:
                 shifted = np.subtract(block, of_largest[:, np.newaxis], out=out)
-                terms = _exp(shifted, np.empty_like(shifted))
+                terms = exp(shifted, np.empty_like(shifted))
                 terms.reshape(-1)[largest] = 0
                 shifted -= np.log1p(np.dot(terms, ones))[:, np.newaxis]
     return log_p
@@ -127,16 +131,17 @@ def _log_softmax_in_blocks(z: Array) -> Array:
 def _softmax_in_blocks(z: Array) -> Array:
     p = np.empty_like(z)
     scores, result = _rows(z), _rows(p)
-    ones = np.ones(z.shape[-1], z.dtype)
+    ones, exp = np.ones(z.shape[-1], z.dtype), _exp_of_blocks(scores)
     safe = True
     with _unbuffered(), np.errstate(over="ignore"):
         for rows in _blocks(scores):
             terms = result[rows]
             if safe:
-                total = np.dot(_exp(scores[rows], terms), ones)
+                total = np.dot(exp(scores[rows], terms), ones)
                 safe = _is_safe(total)
             if not safe:
-                _shifted_exp(scores[rows], terms)
+                largest = np.maximum.reduce(scores[rows], axis=1)
+                exp(np.subtract(scores[rows], largest[:, np.newaxis], out=terms), terms)
                 total = np.dot(terms, ones)
             terms /= total[:, np.newaxis]
     return p
@@ -158,41 +163,38 @@ def _residual_in_blocks(
     z: Array, labels: Array, scale: Array | float, shift: Array | None
 ) -> tuple[Array, Array, Array, Array]:
     """(scale (p - onehot(t)), z_t, the sum of the terms but that of t, the sum of all), with z - shift for z."""
-    residual, ones = np.empty_like(z), np.ones(z.shape[1], z.dtype)
-    scores, entries, places = z.reshape(-1), residual.reshape(-1), _places(z, labels)
-    of_target, others, total, factor = (np.empty(len(z), z.dtype) for _ in range(4))
+    residual, ones, exp = np.empty_like(z), np.ones(z.shape[1], z.dtype), _exp_of_blocks(z)
+    entries, places = residual.reshape(-1), _places(z, labels)
+    of_target = z.reshape(-1)[places] if shift is None else z.reshape(-1)[places] - shift
+    own, others, total, factor = np.exp(of_target), *(np.empty(len(z), z.dtype) for _ in range(3))
     factor[:] = scale
     for rows in _blocks(z):
         terms, targets = residual[rows], places[rows]
-        _exp(z[rows] if shift is None else np.subtract(z[rows], shift[rows, np.newaxis], out=terms), terms)
-        of_target[rows] = scores[targets]  # while the block is in the cache, as all else
-        own = entries[targets]
+        exp(z[rows] if shift is None else np.subtract(z[rows], shift[rows, np.newaxis], out=terms), terms)
         entries[targets] = 0
-        np.add(np.dot(terms, ones, out=others[rows]), own, out=total[rows])
+        np.add(np.dot(terms, ones, out=others[rows]), own[rows], out=total[rows])
         factor[rows] /= total[rows]
         terms *= factor[rows, np.newaxis]
         entries[targets] = -others[rows] * factor[rows]
-    return residual, of_target if shift is None else of_target - shift, others, total
+    return residual, of_target, others, total
 
 
 def _is_safe(total: Array) -> bool:
     return bool(total.min() >= 1 / SAFE and total.max() <= SAFE)  # not of NaN
 
 
-def _shifted_exp(z: Array, out: Array) -> Array:
-    """e^{z - m} of rows into `out`; returns m, the largest of each."""
-    largest = np.maximum.reduce(z, axis=1)
-    np.subtract(z, largest[:, np.newaxis], out=out)
-    _exp(out, out)
-    return largest
-
-
-def _exp(z: Array, out: Array) -> Array:
-    """e^z into `out`."""
+def _exp_of_blocks(z: Array) -> Callable[[Array, Array], Array]:
+    """(block, out) -> e^block into `out`, for blocks of the rows of z."""
     if z.dtype != np.float32 or not _exp2_is_vectorised():
-        return np.exp(z, out=out)
-    # Of float32, 2^z is computed twice as fast; the product rounds e^z by another |z| eps.
-    return np.exp2(np.multiply(z, LOG2_E, out=out), out=out)
+        return lambda block, out: np.exp(block, out=out)
+    # Of float32, 2^z is computed twice as fast; the product rounds e^z by another |z| eps.  It does not go to `out`:
+    # to fetch that memory takes long, which 2^z hides and a product does not.
+    buffer = np.empty((min(len(z), _rows_of_a_block(z)), z.shape[1]), z.dtype)
+
+    def exp(block: Array, out: Array) -> Array:
+        return np.exp2(np.multiply(block, LOG2_E, out=buffer[: len(block)]), out=out)
+
+    return exp
 
 
 @functools.cache
@@ -217,17 +219,17 @@ def _blocks(z: Array) -> Iterator[slice]:
     return (slice(start, start + count) for start in range(0, len(z), count))
 
 
-def _buffer(z: Array) -> Array:
-    return np.empty((min(len(z), _rows_of_a_block(z)), z.shape[1]), z.dtype)
-
-
 def _rows_of_a_block(z: Array) -> int:
-    return max(1, BLOCK // (z.shape[1] * z.itemsize))
+    """As many as fill a block; by fours, as OpenBLAS takes them in a product with one vector."""
+    count = BLOCK // (z.shape[1] * z.itemsize)
+    return count - count % 4 if count > 4 else max(1, count)
 
 
-def _places(z: Array, columns: Array) -> Array:
-    """Where z[n, columns_n] stands in z.reshape(-1): faster than an index of rows and columns."""
-    return np.arange(0, z.size, z.shape[1]) + columns
+def _places(z: Array, classes: Array, axis: int = 1) -> Array:
+    """Where z[n, classes_n] stands in z.reshape(-1), or with axis 0 z[classes_n, n]: faster than two indices."""
+    if axis == 0:
+        return classes * z.shape[1] + np.arange(z.shape[1])
+    return np.arange(0, z.size, z.shape[1]) + classes
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from precise import exact_log_softmax
 
-from minigrad import LogSoftmax, NLLLoss, Sequential, Softmax
+from minigrad import LogSoftmax, NLLLoss, Sequential, Softmax, softmax_kernels
 from minigrad.fusions import LogSoftmaxNLLLoss
 from minigrad.losses import CrossEntropyLoss
-from minigrad.softmax_kernels import BLOCK, WIDE, cross_entropy, log_softmax, log_softmax_backward, softmax
+from minigrad.softmax_kernels import BLOCK, FEW, WIDE, cross_entropy, log_softmax, log_softmax_backward, softmax
 
 rng = np.random.default_rng(0)
 Z = rng.normal(size=(6, 3))
@@ -139,6 +139,51 @@ def test_blocks_equal_rows_one_by_one(n, k, offset, dtype):
     np.testing.assert_allclose(residual, of_whole, rtol=2 * rounding, atol=1e-30)
     for array in (terms, residual, back, log_softmax(z), softmax(z)):
         assert array.dtype == dtype
+
+
+@pytest.mark.parametrize("block", [1, 3000, 9000])
+@pytest.mark.parametrize("offset", [0.0, 200.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_blocks_are_as_one(dtype, offset, block, monkeypatch):
+    """Of one row, of a few, and of fours with a last one that is not full."""
+    generator = np.random.default_rng(block)
+    z, delta = numbers(generator, 23, WIDE + 3, offset, dtype), numbers(generator, 23, WIDE + 3, 0, dtype)
+    labels, scale = generator.integers(0, WIDE + 3, 23), generator.uniform(0.5, 2, 23).astype(dtype)
+
+    def all_kernels():
+        log_p = log_softmax(z)
+        return *cross_entropy(z, labels, scale), log_p, log_softmax_backward(delta, log_p), softmax(z)
+
+    whole = all_kernels()
+    monkeypatch.setattr(softmax_kernels, "BLOCK", block)
+    for of_blocks, of_whole in zip(all_kernels(), whole, strict=True):
+        np.testing.assert_allclose(of_blocks, of_whole, rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps)
+
+
+@given(
+    st.sampled_from([0, 1, 2, 7]),
+    st.sampled_from([1, 2, 10, FEW, FEW + 1, WIDE + 1]),
+    st.sampled_from(["C", "F", "strided"]),
+    st.sampled_from([np.float32, np.float64, np.complex128]),
+    st.booleans(),
+)
+def test_the_order_in_memory_changes_nothing(n, k, order, dtype, one_scale):
+    generator = np.random.default_rng((n, k))
+    z = numbers(generator, n, k, 50.0, dtype)
+    if np.dtype(dtype).kind == "c":
+        z += 1e-3j * generator.normal(size=z.shape)
+    labels = generator.integers(0, k, n)
+    scale = z.real.dtype.type(0.25) if one_scale else generator.uniform(0.5, 2, n).astype(z.real.dtype)
+    scores = np.repeat(z, 2, axis=1)[:, ::2] if order == "strided" else np.array(z, order=order)
+    scores.flags.writeable = False
+    terms, residual = cross_entropy(scores, labels, scale)
+    assert terms.dtype == residual.dtype == dtype
+    exps = np.exp(z.astype(np.clongdouble) - 50)  # more digits, and no shift by the largest
+    p = exps / exps.sum(axis=1, keepdims=True)
+    eps = np.finfo(dtype).eps * 200
+    np.testing.assert_allclose(terms, -np.log(p[np.arange(n), labels]), rtol=eps, atol=eps)
+    expected = (p - np.eye(k)[labels]) * np.broadcast_to(scale, n)[:, np.newaxis]
+    np.testing.assert_allclose(residual, expected, rtol=0, atol=eps)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
