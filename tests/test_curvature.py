@@ -26,21 +26,29 @@ from minigrad import (
     Penalized,
     PoissonNLLLoss,
     ReLU,
+    Residual,
     Sequential,
     Softplus,
     Tanh,
+    value_and_gradients,
 )
 from minigrad.derivatives import (
     AsymmetryWarning,
     NotAnalyticWarning,
+    curvature,
     fisher_matrix,
     gauss_newton_matrix,
     gauss_newton_product,
     jacobian_vector_product,
+    unit_rows,
 )
+from minigrad.derivatives.analytic import is_ours
 from minigrad.derivatives.curvature import Curvature, curvature_at, hessian, hessian_vector_product
+from minigrad.derivatives.gauss_newton import AtInput
+from minigrad.derivatives.likelihoods import scale_and_target
 from minigrad.derivatives.regression import LinearUnits, linear_units, units_of
 from minigrad.derivatives.squares import coupled_squares
+from minigrad.initializers import uniform
 from minigrad.testing import check_layer
 
 REDUCTIONS = st.sampled_from(["mean", "sum"])
@@ -412,6 +420,11 @@ def test_the_formula_has_its_digits_where_probabilities_have_run_out(size, class
     v = rng.normal(size=len(exact)) / scale
     assert np.abs((units.product(v) - exact @ v) / scale).max() <= 1e-12 * np.abs(exact @ v / scale).max()
     np.testing.assert_array_equal(found, found.T)
+    # By class-major blocks, for which there must be more rows.  Each unit by itself, however small: of one that is all
+    # but certain nothing is lost.
+    of_many = hessian_vector_product(cost, v, np.tile(x, (20, 1)), np.zeros(120, int))
+    error = np.abs(of_many / 20 - exact @ v)
+    assert (error <= 1e-11 * np.abs(exact) @ np.abs(v)).all()
 
 
 @pytest.mark.parametrize("classes", [2, 6, 7, 9])
@@ -758,3 +771,172 @@ def test_messages():
         hessian([], X, T)
     with pytest.raises(ValueError, match="expects a cost with parameters"):
         curvature_at(NLLLoss(), X, T)
+
+
+HEADS = {
+    "softmax": ((LogSoftmax(), NLLLoss("mean", [1.0, 2.0, 0.5])), lambda rng, n, k: rng.integers(0, 3, n)),
+    "labels": ((CrossEntropyLoss("sum"),), lambda rng, n, k: rng.integers(0, k, n)),
+    "ignored": ((CrossEntropyLoss("mean"),), lambda rng, n, k: np.where(rng.random(n) < 0.3, -100, k - 1)),
+    "smooth": (
+        (CrossEntropyLoss("sum", [1.0, 2.0, 0.5], label_smoothing=0.2),),
+        lambda rng, n, k: rng.integers(0, k, n),
+    ),
+    "binary": ((BCEWithLogitsLoss("mean"),), lambda rng, n, k: rng.random((n, k))),
+    "weighed": ((BCEWithLogitsLoss("sum", weight=np.array(2.0)),), lambda rng, n, k: rng.random((n, k))),
+    "squares": ((MSELoss("mean"),), lambda rng, n, k: rng.normal(size=(n, k))),
+    "counts": ((PoissonNLLLoss("sum"),), lambda rng, n, k: rng.poisson(2.0, (n, k))),
+}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 96, 97, 900])
+@pytest.mark.parametrize("kind", HEADS)
+def test_one_product_of_any_number_of_rows_is_by_the_rules(kind, rows, monkeypatch):
+    """Rows in several blocks, few and many units, both orders of x, weights of rows or none, a bias or none."""
+    monkeypatch.setattr(unit_rows, "BLOCK", 2**14)  # 384 rows
+    head, target_of = HEADS[kind]
+    mean = head[-1].reduction == "mean"
+    for classes, has_bias, order, weighted in ((3, True, "C", True), (3, False, "F", False), (17, True, "C", False)):
+        if (kind in ("softmax", "smooth") and classes == 17) or (mean and rows == 0):
+            continue
+        rng = np.random.default_rng(rows + classes)
+        x = np.asarray(rng.normal(size=(rows, 4)), order=order)
+        target = target_of(rng, rows, classes)
+        if kind == "ignored" and rows:
+            target[0] = 0
+        arguments = (target, rng.random(rows) + 0.1) if weighted else (target,)
+        stack = Sequential(Linear(4, classes, bias=has_bias, rng=rng), *head)
+        cost = Penalized(stack, L2Penalty(0.3, "*" if rows > 96 else "*.weight")) if has_bias else stack
+        v = rng.normal(size=size_of(cost))
+        x.flags.writeable = v.flags.writeable = False
+        found = hessian_vector_product(cost, v, x, *arguments)
+        expected = Curvature(cost, x, arguments).product(v)
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * np.abs(expected).max(initial=0))
+        np.testing.assert_allclose(
+            linear_units(cost, x, *arguments).product(v), found, rtol=1e-11, atol=1e-13 * np.abs(found).max(initial=0)
+        )
+        single = cost.astype(np.float32)
+        of_single = hessian_vector_product(single, v, x.astype(np.float32), *arguments)
+        assert of_single.dtype == np.float64
+        np.testing.assert_allclose(of_single, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max(initial=0))
+
+
+@given(regressions())
+def test_what_the_loss_says_of_its_scale_is_what_two_looks_at_it_tell(problem):
+    cost, x, arguments, _ = problem
+    units = units_of(cost, x, *arguments)
+    scale, target = scale_and_target(
+        Sequential(*units._head), units.mean, (len(x), len(units.linear.weight)), arguments
+    )
+    np.testing.assert_allclose(units.scale + 0 * scale, scale, rtol=1e-12)
+    assert len(units.scale) == len(x)
+    np.testing.assert_array_equal(units.target, target)
+
+
+@pytest.mark.parametrize("head", [(LogSoftmax(), NLLLoss("none")), (CrossEntropyLoss("none"),), (MSELoss("none"),)])
+def test_one_product_refuses_what_the_loss_refuses(head):
+    cost, v = Sequential(Linear(3, 2, rng=0), *head), np.ones(8)
+    target = T if len(head) == 2 or type(head[0]) is CrossEntropyLoss else np.ones((9, 2))
+    with pytest.raises(ValueError, match="expects delta of the shape of its output"):
+        hessian_vector_product(cost, v, X, target)
+    own = Sequential(Linear(3, 2, rng=0), LogSoftmax(), NLLLoss())
+    with pytest.raises(ValueError, match=r"NLLLoss\(mean\) expects labels 0 \.\. 1") as caught:
+        hessian_vector_product(own, v, X, T + 1)
+    assert caught.value.__notes__ == ["in layer 1 of Sequential(LogSoftmax, NLLLoss)"]
+    with pytest.raises(ValueError, match="expects weights of 0 or more, got -1"):
+        hessian_vector_product(own, v, X, T, -np.ones(9))
+    for loss, target, match in (
+        (BCEWithLogitsLoss(), np.full((9, 2), 2.0), "expects target from 0 to 1, got 2"),
+        (MSELoss(), np.full((9, 2), np.nan), "expects finite numbers, got nan"),
+        (MSELoss(), np.ones(9), r"expects target of shape \(9, 2\), got \(9,\)"),
+        (PoissonNLLLoss(), -np.ones((9, 2)), "counts are not negative"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            hessian_vector_product(Sequential(Linear(3, 2, rng=0), loss), v, X, target)
+
+
+@pytest.mark.parametrize("rows", [9, 120])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_all_classes_share_changes_nothing(rows, dtype):
+    """Logits of 1e4 and more beside those of the rest, and a direction of which little is not shared."""
+    rng = np.random.default_rng(0)
+    x, labels = np.round(rng.normal(size=(rows, 3)), 2).astype(dtype), rng.integers(0, 4, rows)
+    cost = Sequential(Linear(3, 4, rng=rng), LogSoftmax(), NLLLoss("sum")).astype(dtype)
+    v = 1e-6 * rng.normal(size=16)
+    expected = hessian_vector_product(cost, v, x, labels)
+    near = {"rtol": 1e-3 if dtype is np.float32 else 1e-9, "atol": 1e-6 * np.abs(expected).max()}
+    shared = np.concatenate([np.tile(rng.normal(size=3), 4), np.ones(4)])
+    np.testing.assert_allclose(hessian_vector_product(cost, v + shared, x, labels), expected, **near)
+    for shift in (-16384.0, 16384.0):
+        moved = cost.with_parameters({"0.bias": np.zeros(4, dtype) + shift, "0.weight": 0 * cost[0].weight})
+        flat = cost.with_parameters({"0.bias": np.zeros(4, dtype), "0.weight": 0 * cost[0].weight})
+        products = [hessian_vector_product(each, v, x, labels) for each in (moved, flat)]
+        np.testing.assert_allclose(*products, rtol=1e-6)
+
+
+def test_one_product_keeps_nothing_of_all_rows():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(100_000, 16)), rng.integers(0, 8, 100_000)
+    cost = Sequential(Linear(16, 8, rng=rng), LogSoftmax(), NLLLoss())
+    v = rng.normal(size=136)
+    hessian_vector_product(cost, v, x, labels)
+    tracemalloc.start()
+    product = hessian_vector_product(cost, v, x, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3_500_000  # the probabilities alone are 6 400 000
+    np.testing.assert_allclose(product, linear_units(cost, x, labels).product(v), atol=1e-14)
+
+
+def test_the_buffers_of_numpy_are_as_before():
+    units = units_of(Sequential(Linear(3, 2, rng=0), LogSoftmax(), NLLLoss()), X, T)
+    with np.errstate():  # which restores them in the end
+        np.setbufsize(8192)
+        units.product(X, np.ones(8))
+        assert np.getbufsize() == 8192
+        with pytest.raises(ValueError, match="matmul|not aligned"):
+            units.product(X[:, :2], np.ones(8))
+        assert np.getbufsize() == 8192
+
+
+def with_an_attribute(layer, **attributes):
+    vars(layer).update(attributes)
+    return layer
+
+
+class Smaller(L2Penalty):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("cost", "ours"),
+    [
+        (network(), True),
+        (Penalized(network(), L2Penalty(0.1)), True),
+        (Sequential(Linear(3, 4, weight_initializer=uniform(1.0)), LayerNorm(4), ELU(), Linear(4, 1), MSELoss()), True),
+        (network(RealTanh), False),
+        (Penalized(network(), Smaller(0.1)), False),
+        (Sequential(with_an_attribute(Linear(3, 2), forward=lambda z: (z, z)), MSELoss()), False),
+        (Sequential(with_an_attribute(Linear(3, 2), rules=[{"f": np.abs}]), MSELoss()), False),
+        (Sequential(Residual(Sequential(Linear(3, 3), RealTanh())), MSELoss()), False),
+        (AtInput(Sequential(RealTanh(), MSELoss()), X), False),
+    ],
+)
+def test_only_what_is_minigrads_own_throughout_is_trusted(cost, ours):
+    assert is_ours(cost) is ours
+
+
+def test_a_product_of_trusted_layers_takes_two_evaluations(monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(1)
+        return value_and_gradients(*arguments)
+
+    monkeypatch.setattr(curvature, "value_and_gradients", counted)
+    hessian_vector_product(network(), np.ones(26), X, T)
+    assert len(calls) == 2
+    calls.clear()
+    hessian_vector_product(network(type("Own", (Tanh,), {})), np.ones(26), X, T)
+    assert len(calls) == 4

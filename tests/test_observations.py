@@ -34,7 +34,7 @@ from minigrad import (
 )
 from minigrad.containers import Container
 from minigrad.derivatives import per_observation_gradients, scores_at
-from minigrad.derivatives.factors import RowFactors
+from minigrad.derivatives.factors import RowFactors, stacked
 
 RNG = np.random.default_rng(0)
 N = 9
@@ -412,3 +412,38 @@ def test_no_rows_have_no_curvature():
         for between in ((), (Tanh(), Linear(outputs, outputs, rng=1))):
             h = hessian(Sequential(Linear(4, outputs, rng=0), *between, *head), X[:0], target)
             np.testing.assert_array_equal(h, np.zeros((15 + 12 * bool(between),) * 2))
+
+
+@pytest.mark.parametrize("rows", ["vectors", "sequences"])
+def test_memory_is_that_of_the_result(rows):
+    import tracemalloc
+
+    n, t = (64, 1) if rows == "vectors" else (64, 5)
+    x = np.random.default_rng(0).normal(size=(n, 200) if t == 1 else (n, t, 200)).astype(np.float32)
+    stack = [Linear(200, 100, rng=0), Tanh(), *([Flatten()] if t > 1 else []), Linear(100 * t, 3, rng=1)]
+    cost = Sequential(*stack, CrossEntropyLoss()).astype(np.float32)
+    labels = np.arange(n) % 3
+    per_observation_gradients(cost, x, labels, chunk_size=n // 2)
+    for found_by in (
+        lambda: list(per_observation_gradients(cost, x, labels, chunk_size=n // 2).values()),
+        lambda: list(scores_at(cost, x, labels, chunk_size=n // 2).named().values()),
+        lambda: [scores_at(cost, x, labels, chunk_size=n // 2).array()],
+    ):
+        tracemalloc.start()
+        found = found_by()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert {array.dtype for array in found} == {np.dtype(np.float32)}
+        assert peak < 1.25 * sum(array.nbytes for array in found)
+
+
+def test_pieces_of_two_types_are_stacked_in_the_wider_one():
+    rng = np.random.default_rng(0)
+    factors = RowFactors(rng.normal(size=(6, 1, 3)), rng.normal(size=(6, 1, 4)))
+    single = RowFactors(factors.delta.astype(np.float32), factors.activation.astype(np.float32))
+    whole = stacked([single[:4], factors, np.ones((1, 3, 4))])
+    assert whole.dtype == np.float64
+    np.testing.assert_array_equal(whole[:4], single.array()[:4])
+    np.testing.assert_array_equal(whole[4:10], factors.array())
+    np.testing.assert_array_equal(whole[10:], 1.0)
+    assert stacked([single]).dtype == np.float32

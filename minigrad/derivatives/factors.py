@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,11 @@ class RowFactors:
         """An upper bound of |s_n|, entry by entry."""
         return RowFactors(np.abs(self.delta), np.abs(self.activation))
 
-    def array(self) -> Array:
-        """All s_n, (N, K, D)."""
+    def array(self, out: Array | None = None) -> Array:
+        """All s_n, (N, K, D), in new memory or in `out`."""
         if self.delta.shape[1] == 1:
-            return self.delta[:, 0, :, np.newaxis] * self.activation[:, 0, np.newaxis, :]
-        return np.asarray(self.delta.transpose(0, 2, 1) @ self.activation)
+            return np.multiply(self.delta[:, 0, :, np.newaxis], self.activation[:, 0, np.newaxis, :], out=out)
+        return np.asarray(np.matmul(self.delta.transpose(0, 2, 1), self.activation, out=out))
 
     def total(self) -> Array:
         """sum_n s_n, (K, D): what rule 3 gives."""
@@ -81,6 +82,24 @@ class RowFactors:
 def array_of(rows: Any) -> Array:
     """(N, *shape), of RowFactors or an array."""
     return rows.array() if isinstance(rows, RowFactors) else rows
+
+
+def write(rows: Any, out: Array) -> None:
+    """The array of RowFactors, or an array, into `out`: of many rows it is too large to be made first, then copied."""
+    if isinstance(rows, RowFactors):
+        rows.array(out)
+    else:
+        out[...] = rows
+
+
+def stacked(pieces: Sequence[Any]) -> Array:
+    """The arrays of all pieces, one after another."""
+    out = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), np.result_type(*(piece.dtype for piece in pieces)))
+    start = 0
+    for piece in pieces:
+        write(piece, out[start : start + len(piece)])
+        start += len(piece)
+    return out
 
 
 def total_of(rows: Any) -> Array:

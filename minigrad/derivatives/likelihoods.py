@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,48 @@ def flattened(layer: Any) -> list[Any]:
     if type(layer) is not Sequential or not len(layer):
         return [layer]
     return [inner for part in layer for inner in flattened(part)]
+
+
+def scale_of(head: Sequence[Any], mean: Mean, shape: tuple[int, int], arguments: tuple[Any, ...]) -> Array:
+    """s alone, (1, 1), (N, 1) or (N, K): as the loss itself says it, where it does."""
+    own = None if mean.coupled and shape[1] == 1 else SCALES.get(type(head[-1]))
+    if own is not None and head[-1].reduction != "none":
+        with suppress(TypeError, ValueError):  # below the rules raise them again, and name the layer
+            scale = own(head[-1], shape, *arguments)
+            if isinstance(scale, np.ndarray):
+                return scale[:, np.newaxis] if scale.ndim == 1 else scale
+            if scale is not None:
+                return np.full((1, 1), scale)
+    return scale_and_target(Sequential(*head), mean, shape, arguments)[0]
+
+
+def _of_labels(loss: Any, shape: tuple[int, int], target: Any, weights: Any = None) -> Any:
+    if not loss.takes_labels(target):
+        return None
+    return loss.labels_and_scale(np.zeros(shape[0]), shape[1], target, weights)[1]
+
+
+def _of_binary_labels(loss: Any, shape: tuple[int, int], target: Any, weights: Any = None) -> Any:
+    return loss.signs_and_scale(np.zeros(shape[0]), target, weights)[1] if shape[1] == 1 else None
+
+
+def _of_numbers(loss: Any, shape: tuple[int, int], target: Any, weights: Any = None) -> Any:
+    if getattr(loss, "pos_weight", None) is not None or getattr(loss, "weight", None) is not None:
+        return None
+    z = np.zeros(shape)
+    loss.targets(z, target)
+    return loss.scale(z, weights) * (2 if type(loss) is MSELoss else 1)
+
+
+# (loss, (N, K), target, weights) -> s, as one number, of each row, or of each entry; None where it is not so simple.
+SCALES: dict[type, Callable[..., Any]] = {
+    NLLLoss: _of_labels,
+    CrossEntropyLoss: _of_labels,
+    BernoulliNLLLoss: _of_binary_labels,
+    MSELoss: _of_numbers,
+    BCEWithLogitsLoss: _of_numbers,
+    PoissonNLLLoss: _of_numbers,
+}
 
 
 def scale_and_target(

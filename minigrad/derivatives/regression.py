@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from minigrad.derivatives.likelihoods import (
     Mean,
     flattened,
     scale_and_target,
+    scale_of,
 )
 from minigrad.derivatives.squares import (
     coupled_squares,
@@ -27,7 +28,8 @@ from minigrad.derivatives.squares import (
     without,
 )
 from minigrad.derivatives.symmetric import Symmetric
-from minigrad.kernels import affine, sigmoid, transposed_product
+from minigrad.derivatives.unit_rows import coupled, product, slopes
+from minigrad.kernels import affine, transposed_product
 from minigrad.layer import Layer
 from minigrad.layers import Linear, Sigmoid
 from minigrad.losses import BCELoss, L2Penalty, Penalized
@@ -36,7 +38,6 @@ from minigrad.typing import Array
 ROWS = 1024  # of the inputs that are scaled at a time
 NEGLIGIBLE = 0.05  # a row's weight, relative to the mean of all, without which a preconditioner does
 SINGLE = 1e-6  # added to the unit diagonal of blocks that are known to single precision
-SURE = 0.9  # a probability beyond which 1 - p is not taken as a difference
 CERTAIN = 1e-18  # a row's curvature, relative to the largest, that is lost beside it
 
 
@@ -62,12 +63,8 @@ class LinearUnits(Symmetric):
         self.size = weight.size + (0 if bias is None else bias.size)
         self.centre = np.zeros(self.features) if centre is None else centre
         self.spread = np.ones(self.features) if spread is None else spread
-        z = affine(x, weight, bias)
-        p = units.mean.of(z)
-        slope = units.mean.slope(p)
-        if units.mean is SIGMOID and (sure := p > SURE).any():
-            slope[sure] = p[sure] * sigmoid(-z[sure])  # where 1 - p loses its digits
-        self.p, self.slope = p, units.scale * slope
+        self._p = slopes(units.mean, affine(x, weight, bias))
+        self.slope = units.scale * self._p
         # theta_k = change theta'_k turns the ridge into change^T ridge change.
         change = np.diag(np.append(1 / self.spread, 1.0))
         change[-1, :-1] = -self.centre / self.spread
@@ -78,11 +75,7 @@ class LinearUnits(Symmetric):
         """H v."""
         v = self._by_unit(vector)
         r = self._units(v)
-        if self.coupled:
-            # A class that is all but certain has p_n (U_n - p . U) of the others alone: 1 - p would lose its digits.
-            r -= r[np.arange(len(r)), self.likely][:, np.newaxis]
-            r -= np.add.reduce(self.p * r, axis=1, keepdims=True)
-        r *= self.slope
+        r = coupled(self._p, r) * self.units.scale if self.coupled else r * self.slope
         product = v @ self.ridge
         d_weight = transposed_product(r, self.x)
         if self.has_bias:
@@ -118,12 +111,7 @@ class LinearUnits(Symmetric):
 
     def _own(self) -> Array:
         """w_nk, the weights of the blocks."""
-        return self.slope * without(self.p) if self.coupled else self.slope
-
-    @cached_property
-    def likely(self) -> Array:
-        """The likeliest class of each row."""
-        return np.asarray(self.p.argmax(axis=1))
+        return self.slope * without(self._p) if self.coupled else self.slope
 
     def _blocks(self, own: Array, dtype: Any) -> Array:
         blocks = np.zeros((self.classes, *self.ridge.shape)) + self.ridge
@@ -141,7 +129,7 @@ class LinearUnits(Symmetric):
         """H, (P, P), symmetric."""
         k, d = self.classes, len(self.ridge)
         if self.coupled:
-            tensor = coupled_squares(self._designs(float), self.p, self.units.scale)
+            tensor = coupled_squares(self._designs(float), self._p, self.units.scale)
         else:
             tensor = separate_squares(self._designs(float), self.slope)
         for i in range(k):
@@ -222,18 +210,42 @@ class LinearUnits(Symmetric):
             yield rows, design
 
 
-class Units(NamedTuple):
-    """What of a regression does not change with its parameters."""
+class Units:
+    """What of a regression does not change with its parameters.
 
-    linear: Linear
-    mean: Mean
-    scale: Array  # s: of each row, (N, 1), or of each entry, (N, K)
-    target: Array  # t, (N, K)
-    ridge: Array  # (D + 1,): the strengths of the penalties on the weights of a unit, and on its bias
+    `ridge`, (D + 1,), holds the strengths of the penalties on the weights of a unit, and on its bias.
+    """
+
+    def __init__(
+        self, linear: Linear, mean: Mean, head: Sequence[Any], ridge: Array, rows: int, arguments: Any
+    ) -> None:
+        self.linear, self.mean, self.ridge, self._shape = linear, mean, ridge, (rows, len(linear.weight))
+        self._head, self._arguments = head, arguments
+        self._scale = scale_of(head, mean, self._shape, arguments)
+
+    @cached_property
+    def scale(self) -> Array:
+        """s: of each row, (N, 1), or of each entry, (N, K)."""
+        return np.broadcast_to(self._scale, (self._shape[0], self._scale.shape[1]))
+
+    @cached_property
+    def target(self) -> Array:
+        """t, (N, K)."""
+        return scale_and_target(Sequential(*self._head), self.mean, self._shape, self._arguments)[1]
 
     def at(self, x: Array, centre: Array | None = None, spread: Array | None = None) -> LinearUnits:
         """The Hessian, at the parameters as they are now."""
         return LinearUnits(self, x, centre, spread)
+
+    def product(self, x: Array, vector: Array) -> Array:
+        """H v of one vector: as `at(x).product(vector)`, with nothing kept, in constant extra memory."""
+        weight, bias = self.linear.weight, self.linear.bias
+        v, c = vector[: weight.size].reshape(weight.shape), vector[weight.size :]
+        direction = v, None if bias is None else c
+        of_weight, of_bias = product(self.mean, self._scale, (weight, bias), x, direction)
+        of_weight += v * self.ridge[:-1]
+        of_bias[: c.size] += c * self.ridge[-1]
+        return np.concatenate([of_weight.ravel(), of_bias[: c.size]])
 
 
 def linear_units(cost: Layer, x: Any, *arguments: Any) -> LinearUnits | None:
@@ -243,8 +255,6 @@ def linear_units(cost: Layer, x: Any, *arguments: Any) -> LinearUnits | None:
 
 def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
     """The regression that `cost` is on these data; None where it is none.  Only exact types count, as for fusions."""
-    from fnmatch import fnmatchcase  # on use: importing minigrad loads little beyond NumPy
-
     penalties: list[tuple[Any, dict[int, str]]] = []
     stack = cost
     while type(stack) is Penalized:
@@ -262,8 +272,9 @@ def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
         return None
     ridge = np.zeros(linear.weight.shape[1] + 1)
     for penalty, names in penalties:
+        from fnmatch import fnmatchcase  # on use: importing minigrad loads little beyond NumPy
+
         ridge[:-1] += penalty.strength * fnmatchcase(names[id(linear.weight)], penalty.pattern)
         if linear.bias is not None:
             ridge[-1] += penalty.strength * fnmatchcase(names[id(linear.bias)], penalty.pattern)
-    scale, target = scale_and_target(Sequential(*head), mean, (len(x), len(linear.weight)), arguments)
-    return Units(linear, mean, scale, target, ridge)
+    return Units(linear, mean, head, ridge, len(x), arguments)

@@ -12,7 +12,7 @@ from minigrad.derivatives.by_row import Rows, one_by_one
 from minigrad.derivatives.chunks import divided_by
 from minigrad.derivatives.curvature import require_deterministic, require_vector
 from minigrad.derivatives.directions import joined, split
-from minigrad.derivatives.factors import along, array_of, squares_of, total_of
+from minigrad.derivatives.factors import along, array_of, squares_of, stacked, total_of, write
 from minigrad.derivatives.gradients import require_value
 from minigrad.derivatives.parts import Part, chunks
 from minigrad.derivatives.reductions import require_independent_rows, single_loss, with_top
@@ -53,7 +53,7 @@ def per_observation_gradients(
         for name, piece in rows.items():
             if name not in found:
                 found[name] = np.empty((total, *piece.shape[1:]), piece.dtype)
-            found[name][start : start + len(piece)] = array_of(piece)
+            write(piece, found[name][start : start + len(piece)])
         start += len(next(iter(rows.values())))
     return found
 
@@ -67,14 +67,22 @@ class Scores:
 
     def __init__(self, arrays: dict[str, Array], pieces: list[Rows]) -> None:
         self._arrays, self._pieces = arrays, pieces
+        self._size = sum(array.size for array in arrays.values())
 
     def named(self) -> Gradients:
         """{name: (N, *shape)}."""
-        return {name: np.concatenate([array_of(piece[name]) for piece in self._pieces]) for name in self._arrays}
+        return {name: stacked([piece[name] for piece in self._pieces]) for name in self._arrays}
 
     def array(self) -> Array:
         """(N, P)."""
-        return np.concatenate(list(self.blocks()))
+        counts = [len(next(iter(piece.values()))) for piece in self._pieces]
+        dtype = np.result_type(*(rows.dtype for piece in self._pieces for rows in piece.values()))
+        whole = np.empty((sum(counts), self._size), dtype)
+        start = 0
+        for piece, count in zip(self._pieces, counts, strict=True):
+            self._fill(whole[start : start + count], piece)
+            start += count
+        return whole
 
     def norms(self) -> Array:
         """|s_n|, (N,)."""
@@ -102,13 +110,20 @@ class Scores:
 
     def blocks(self) -> Iterator[Array]:
         """The array (N, P), a few rows at a time."""
-        step = max(1, BLOCK // (8 * sum(array.size for array in self._arrays.values())))
+        step = max(1, BLOCK // (8 * self._size))
         for piece in self._pieces:
-            count = len(next(iter(piece.values())))
+            count, dtype = len(next(iter(piece.values()))), np.result_type(*(rows.dtype for rows in piece.values()))
             for start in range(0, max(count, 1), step):
-                part = slice(start, start + step)
-                flat = [array_of(piece[name][part]).reshape(-1, array.size) for name, array in self._arrays.items()]
-                yield np.concatenate(flat, axis=1)
+                block = np.empty((min(step, count - start), self._size), dtype)
+                self._fill(block, {name: rows[start : start + step] for name, rows in piece.items()})
+                yield block
+
+    def _fill(self, out: Array, piece: Rows) -> None:
+        """The scores of a piece into `out`, (N, P)."""
+        end = 0
+        for name, array in self._arrays.items():
+            start, end = end, end + array.size
+            write(piece[name], out[:, start:end].reshape(len(out), *array.shape))
 
 
 def scores_at(
