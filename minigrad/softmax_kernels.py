@@ -3,7 +3,7 @@
 Each equals the plain formula in its first line, to rounding; the tests hold it to that.  Few classes, or rows that do
 not follow one another in memory, are taken as a whole: see kernels.py for the order of few classes.  Long rows are
 taken in blocks that stay in the processor's cache through all steps, and e^z is first tried without a shift: of
-ordinary scores it is as good as e^{z - m}, and two passes are saved.  Measured by `python -m benchmarks.softmax`.
+ordinary scores it is as good as e^{z - m}, and two passes are saved.  Measured by `python -m benchmarks W6`.
 """
 
 from __future__ import annotations

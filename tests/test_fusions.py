@@ -21,9 +21,11 @@ from minigrad import (
     Layer,
     Linear,
     LogSoftmax,
+    MSELoss,
     NLLLoss,
     Penalized,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     Tanh,
@@ -260,6 +262,43 @@ def test_logits_far_apart(dtype, far):
         np.testing.assert_allclose(gradients["0.weight"], [[expected]], rtol=20 * eps, atol=tiny * far)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [-36, -30, -21, -19, 0, 19, 21, 28, 36])
+@pytest.mark.parametrize("shift", [-25.0, 0.0, 20.0])
+def test_weights_of_any_size(dtype, power, shift):
+    """Also where their product with e^z, or its inverse, is no number."""
+    rng = np.random.default_rng(0)
+    w = rng.uniform(0.5, 2, 7) * 10.0**power
+    w[3] = 0.0
+    x, t = (shift + rng.normal(size=(7, 3))).astype(dtype), np.arange(7) % 3
+    weighted = (w, {}), (None, {"class_weights": w[:3]})
+    for weights, options in weighted:
+        cost = logits_as_they_are(3, dtype, [LogSoftmax(), NLLLoss("sum", **options)])
+        arguments = (x, t) if weights is None else (x, t, weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = value_and_gradients(cost, *arguments)
+        assert_same(found, plainly(cost, *arguments), 400.0)
+    logistic = Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss("sum")).astype(dtype)
+    assert_same(value_and_gradients(logistic, x, t % 2, w), plainly(logistic, x, t % 2, w), 400.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_far_out_leave_the_others_in_one_pass(monkeypatch, dtype):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(rows, "LONGEST", ROWS)
+    x, t = rng.normal(size=(5 * ROWS, WIDTH)).astype(dtype), rng.integers(0, 2, 5 * ROWS)
+    x[ROWS + 3] = 500 * np.sign(x[ROWS + 3])
+    passes = []
+    product = rows.class_major
+    monkeypatch.setattr(rows, "class_major", lambda x, *rest: passes.append(1) or product(x, *rest))
+    for top, k in (([LogSoftmax(), NLLLoss()], 3), ([BernoulliNLLLoss()], 1)):
+        cost = Sequential(Linear(WIDTH, k, rng=0), *top).astype(dtype)
+        passes.clear()
+        assert_same(value_and_gradients(cost, x, t), plainly(cost, x, t), 1000.0)
+        assert len(passes) == 5
+
+
 def test_infinite_logits_and_wrong_labels_are_told_by_the_layers_of_the_caller():
     cost = Sequential(Linear(3, 2, rng=0), LogSoftmax(), NLLLoss())
     with pytest.raises(ValueError, match=r"NLLLoss\(mean\) expects labels") as caught:
@@ -298,8 +337,34 @@ def test_an_error_of_the_fused_form_alone_is_not_swallowed():
             return super().forward(z)
 
     cost = Sequential(Linear(3, 2, rng=0), Flaky(), LogSoftmax(), NLLLoss())
-    with pytest.raises(RuntimeError, match="raised what its plain rules do not: OSError"):
+    with pytest.raises(OSError, match="only once") as caught:
         value_and_gradients(cost, np.ones((2, 3)), [0, 1])
+    assert caught.value.__notes__[-1] == (
+        "the fused form of Sequential(Linear, Flaky, LogSoftmax, NLLLoss) raised this, and its plain rules did not: "
+        "`with minigrad.fusions.off():` runs those alone"
+    )
+
+
+def test_a_cost_that_is_not_finite_says_so_whatever_a_second_draw_would_give():
+    x, t = np.ones((6, WIDTH)), np.arange(6) % 3
+    x[2] = 1e308
+    cost = Sequential(Dropout(0.5, rng=0), Linear(WIDTH, 3, rng=0), LogSoftmax(), NLLLoss())
+    said = set()
+    for _ in range(40):
+        before = cost[0].rng.bit_generator.state
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                value_and_gradients(cost, x, t)
+        except FloatingPointError as error:
+            said.add(str(error))
+            after = cost[0].rng.bit_generator.state
+            cost[0].rng.bit_generator.state = before
+            cost[0].forward(np.ones_like(x))  # one draw, and no other
+            assert cost[0].rng.bit_generator.state == after
+    assert said == {
+        "the cost is nan: x and all parameters are finite, so a layer overflowed or a loss is infinite there: "
+        "look at cost[:-1](x)"
+    }
 
 
 def test_only_exact_types_are_fused():
@@ -430,6 +495,27 @@ def test_explain():
         explain([])
 
 
+def test_explain_says_what_is_not_for_one_pass():
+    def top(*layers, classes=3, dtype=np.float64):
+        return explain(Sequential(Linear(4, classes, rng=0), *layers).astype(dtype))
+
+    apart = "0     Linear(4 -> {})\n1, 2  LogSoftmaxNLLLoss: LogSoftmax + NLLLoss, as one"
+    assert top(LogSoftmax(), NLLLoss(), classes=16).endswith(", in one pass")
+    assert top(LogSoftmax(), NLLLoss(), classes=17) == apart.format(17)
+    assert top(LogSoftmax(), NLLLoss(), dtype=np.float16) == apart.format(3)
+    assert top(LogSoftmax(), NLLLoss("none")) == apart.format(3)
+    for loss in (CrossEntropyLoss(label_smoothing=0.1), BernoulliNLLLoss()):
+        assert "no layers are fused" in top(loss)
+    residual = Sequential(Residual(Linear(4, 4, rng=0)), Linear(4, 2, rng=0), ReLU())
+    assert explain(residual) == "0     Residual(Linear)\n1, 2  LinearReLU: Linear + ReLU, as one"
+
+
+def test_a_stack_on_top_that_is_empty_is_a_layer():
+    cost = Sequential(Linear(2, 2, rng=0), LogSoftmax(), NLLLoss(), Sequential())
+    with pytest.raises(TypeError, match="a layer that takes a target must stand on top"):
+        value_and_gradients(cost, np.ones((3, 2)), [0, 1, 1])
+
+
 def test_off_is_of_one_thread_and_ends_with_its_context():
     cost = Sequential(Linear(3, 2, rng=0), LogSoftmax(), NLLLoss())
     seen = []
@@ -498,6 +584,8 @@ def test_the_longest_fusion_is_taken():
     [
         (lambda: fuses(Linear(2, 2), ReLU), r"fuses expects classes of layers, got Linear: @fuses\(Linear, Tanh\)"),
         (lambda: fuses(Linear, int), "fuses expects classes of layers, got the class int"),
+        (lambda: fuses(Linear, Sequential), "got Sequential: a Sequential is looked into"),
+        (lambda: check_fusion(LinearReLU(Linear(3, 4), ReLU()), [[1.0, 2.0, 3.0]]), "check_fusion expects z to be a"),
         (lambda: fuses(Linear), "fuses expects two layers or more, got 1"),
         (lambda: fuses(Linear, ReLU)(ReLU), "fuses expects a class derived from Fusion below it, got the class ReLU"),
         (lambda: LinearReLU(Linear, ReLU()), "LinearReLU expects layers, got the class Linear as layer 0"),
@@ -514,6 +602,59 @@ def test_what_is_no_fusion_is_refused(wrong, message):
 def test_the_table_is_changed_by_fuses_alone():
     with pytest.raises(TypeError, match="does not support item assignment"):
         FUSIONS[Linear, Tanh] = LinearReLU
+
+
+def test_a_fusion_may_decline_layers():
+    @fuses(Linear, Doubled)
+    class OfManyUnits(LinearDoubled):
+        @classmethod
+        def takes(cls, linear, doubled):
+            return linear.out_features > 4
+
+    few, many = (Sequential(Linear(3, k, rng=0), Doubled(), Linear(k, 2, rng=0), CrossEntropyLoss()) for k in (4, 5))
+    assert plan(few) is None
+    assert type(plan(many).parts[0].layer) is OfManyUnits
+    with pytest.raises(AssertionError, match=r"OfManyUnits\(Linear, Doubled\): OfManyUnits.takes declines"):
+        check_fusion(OfManyUnits(few[0], few[1]), np.ones((2, 3)))
+
+
+class OnePass(Fusion):
+    one_pass = True
+
+    def value_and_gradients(self, z, *arguments):
+        value, cache = self.plain.forward(z, *arguments)
+        return value, self.changed(self.plain.parameter_gradients(1.0, cache))
+
+
+@pytest.mark.parametrize("below", [[], [Tanh()]])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda gradients: {"0.weight": gradients["0.weight"]}, "'0.bias' is lacking"),
+        (lambda gradients: {name[2:]: g for name, g in gradients.items()}, "'weight' is not in parameter_names"),
+        (lambda gradients: {name: g[:1] for name, g in gradients.items()}, "expects the gradient of 0.weight to have"),
+    ],
+)
+def test_the_gradients_of_a_single_pass_are_looked_at(below, changed, message):
+    fusion = type("Wrong", (OnePass,), {"changed": staticmethod(changed)})
+    fuses(Linear, MSELoss)(fusion)
+    cost = Sequential(*below, Linear(3, 2, rng=0), MSELoss())
+    with pytest.raises(ValueError, match=message) as caught:
+        value_and_gradients(cost, np.ones((4, 3)), np.ones((4, 2)))
+    assert "its plain rules did not" in caught.value.__notes__[-1]
+    assert "Wrong(Linear, MSELoss) expects" in str(caught.value)
+
+
+def test_layers_below_a_single_pass_that_gain_parameters():
+    class Late(Tanh):
+        def parameter_gradients(self, delta, cache):
+            return {name: np.zeros(3) for name in self.parameter_names}
+
+    cost = Sequential(Late(), Linear(3, 2, rng=0), CrossEntropyLoss())
+    value_and_gradients(cost, np.ones((2, 3)), [0, 1])
+    cost[0].scale, cost[0].parameter_names = np.ones(3), ("scale",)
+    with pytest.raises(RuntimeError, match=r"Sequential\(Late\) had no parameters when it was first run"):
+        value_and_gradients(cost, np.ones((2, 3)), [0, 1])
 
 
 class ForgetsToDouble(LinearDoubled):
@@ -542,6 +683,11 @@ class ForgetsTheScale(LinearLogSoftmaxNLLLoss):
     def value_and_gradients(self, z, target, weights=None):
         value, gradients = super().value_and_gradients(z, target, weights)
         return value, {name: len(z) * gradient for name, gradient in gradients.items()}
+
+
+class NeverInOnePass(LinearLogSoftmaxNLLLoss):
+    def value_and_gradients(self, z, target, weights=None):
+        return None
 
 
 class LacksRule3(Fusion):
@@ -579,6 +725,8 @@ def test_a_wrong_single_pass_is_found():
     assert check_fusion(LinearLogSoftmaxNLLLoss(*layers), x, np.arange(6) % 5).ok
     with pytest.raises(AssertionError, match=r"the gradient of 0\.weight: ForgetsTheScale is off by"):
         check_fusion(ForgetsTheScale(*layers), x, np.arange(6) % 5)
+    with pytest.raises(AssertionError, match="NeverInOnePass says one_pass = True, but value_and_gradients gives None"):
+        check_fusion(NeverInOnePass(*layers), x, np.arange(6) % 5)
 
 
 def test_every_fusion_is_in_the_table_of_layers():

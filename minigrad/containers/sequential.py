@@ -88,29 +88,36 @@ class Sequential(Container):
         return delta
 
     def backpropagate(self, delta: Delta, caches: Any) -> tuple[Delta, Gradients]:
-        return self._descend(delta, caches, to_input=True)
+        require_caches(self, caches, len(self._layers))
+        return self.descend(delta, list(caches), to_input=True)
 
     def parameter_gradients(self, delta: Delta, caches: Any) -> Gradients:
-        # The delta of the bottom input is often the widest product of all, and nobody reads it.
-        return self._descend(delta, caches, to_input=False)[1]
-
-    def _descend(self, delta: Delta, caches: Any, to_input: bool) -> tuple[Delta, Gradients]:
-        """Rules 2 and 3 from the top down to the input, or to rule 3 of the lowest layer that has parameters."""
         require_caches(self, caches, len(self._layers))
+        # The delta of the bottom input is often the widest product of all, and nobody reads it.
+        return self.descend(delta, list(caches), to_input=False)[1]
+
+    def descend(self, delta: Delta, caches: list[Any], to_input: bool) -> tuple[Delta, Gradients]:
+        """Rules 2 and 3 from the top down to the input, or to rule 3 of the lowest layer that has parameters.
+
+        It uses up the list, one cache for each layer: where nobody else holds them, a layer can let its cache and its
+        delta go as soon as it has done with them.
+        """
         arrays = [layer.parameters() for layer in self._layers]
         lowest = -1 if to_input else next((i for i, named in enumerate(arrays) if named), len(self._layers))
         gradients: list[Gradients] = [{}] * len(self._layers)
+        deltas = [delta]  # the one of now; a name for it would keep it
+        del delta
         i = 0
         try:
             for i in range(len(self._layers) - 1, lowest, -1):
-                delta, gradients[i] = self._layers[i].backpropagate(delta, caches[i])
+                *deltas, gradients[i] = self._layers[i].backpropagate(deltas.pop(), caches.pop())
             if 0 <= lowest < len(self._layers):
                 i = lowest
-                gradients[i] = self._layers[i].parameter_gradients(delta, caches[i])
+                gradients[i] = self._layers[i].parameter_gradients(deltas.pop(), caches.pop())
         except Exception as error:
             self.add_place(error, i)
             raise
-        return delta, self.gather(gradients, arrays)
+        return deltas.pop() if deltas else None, self.gather(gradients, arrays)
 
     def _explain(self, error: Exception, i: int, z: Input, arguments: Any, options: Any) -> None:
         """Note on `error`, raised going up through layer `i`, what that layer takes and where it stands."""

@@ -36,15 +36,23 @@ def value_and_gradients(cost: Layer, x: Input, *arguments: Any, **options: Any) 
     if fused is None:
         return _sweep(cost, x, arguments, options)
 
-    def check(value: Any) -> None:
-        require_value("value_and_gradients", cost, value, x)
-
     try:
-        return fused.value_and_gradients(check, x, arguments, options)
+        value, kept = fused.forward(x, *arguments, **options)
     except Exception as error:
-        # The plain rules raise it again, and name the layers that the caller wrote.
-        _sweep(cost, x, arguments, options)
-        raise RuntimeError(f"the fused form of {label(cost)} raised what its plain rules do not: {error!r}") from error
+        failed = error
+    else:
+        require_value("value_and_gradients", cost, value, x)
+        try:
+            return value, fused.gradients(kept)
+        except Exception as error:
+            failed = error
+    # The plain rules raise it again, and name the layers that the caller wrote.
+    _sweep(cost, x, arguments, options)
+    failed.add_note(
+        f"the fused form of {label(cost)} raised this, and its plain rules did not: `with minigrad.fusions.off():` "
+        "runs those alone"
+    )
+    raise failed
 
 
 def gradient(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Gradients:

@@ -1,4 +1,4 @@
-"""Fusions: layers that stand one on top of the other, run as one.  Faster, and equal to the plain rules to rounding.
+"""Fusions: layers that stand one on top of the other, run as one.  Faster, with the numbers of the plain rules.
 
 A table says which layers are run as one, and by what.  `value_and_gradients`, and with it `fit`, the solvers and the
 functions of chunks, run a cost as its `plan` says; where that raises, the plain rules run, whose errors name the layers

@@ -16,7 +16,8 @@ class Fusion(Container):
 
     It is made of the layers that it stands for, from the lowest up, and its rules are theirs.  A subclass writes the
     three rules anew; rule 3 names a gradient by the place of its layer in the fusion and its name there, "0.weight".
-    Or it is for the whole upper end of a cost, writes `value_and_gradients` and says `one_pass = True`.
+    Or it is for the whole upper end of a cost, writes `value_and_gradients` and says `one_pass = True`.  `takes` may
+    decline layers that it is not made for.
 
     `fusions.fuses` puts it in the table, and `minigrad.testing.check_fusion` holds it to what the stack gives.
 
@@ -41,8 +42,17 @@ class Fusion(Container):
 
     def __init__(self, *layers: Layer) -> None:
         require_layers(type(self), layers)
-        self.layers: tuple[Any, ...] = layers
         self.plain = Sequential(*layers)  # the stack that it stands for
+
+    @classmethod
+    def takes(cls, *layers: Any) -> bool:
+        """Whether these layers, of the types that it is made for, are run by it; asked once for each cost."""
+        return True
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """Those that it stands for, from the lowest up."""
+        return self.plain.layers
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self.plain.children()

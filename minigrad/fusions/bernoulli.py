@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.checks import require_delta
 from minigrad.fusions.base import Fusion
-from minigrad.fusions.rows import are_moderate, fits, over_blocks, weighted_sum
+from minigrad.fusions.rows import are_moderate, fits, has_few_units, over_blocks, weighted_sum
+from minigrad.kernels import log_sigmoid, sigmoid
 from minigrad.losses.binary import LEAST_VARIANCE
 from minigrad.typing import Array, Delta, Gradients
 
@@ -23,30 +25,38 @@ class LinearBernoulliNLLLoss(Fusion):
 
     one_pass = True
 
+    @classmethod
+    def takes(cls, *layers: Any) -> bool:
+        return has_few_units(layers[0]) and layers[0].out_features == 1 and layers[1].reduction != "none"
+
     def value_and_gradients(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Gradients] | None:
         linear, loss = self.layers
         if not (fits(linear, z) and len(linear.weight) == 1 and loss.reduction != "none"):
             return None
         signs, scale = loss.signs_and_scale(z[:, 0], target, weights)
 
-        def residual(logits: Array, rows: slice) -> tuple[float, Array] | None:
-            return _residual(logits, signs[rows], scale[rows] if isinstance(scale, np.ndarray) else scale)
+        def of_block(logits: Array, rows: slice) -> tuple[float, Array] | None:
+            part = scale[rows] if isinstance(scale, np.ndarray) else scale
+            cost = _residual(logits, signs[rows], part)
+            return (cost, logits) if math.isfinite(cost) else None
 
-        return over_blocks(z, linear, residual)
+        return over_blocks(z, linear, of_block)
 
 
-def _residual(z: Array, signs: Array, scale: Array | float) -> tuple[float, Array] | None:
-    """(the cost, r) of the logits z (1, n), which become r; None where they are not moderate."""
-    if not are_moderate(z):
-        return None
-    u = z[0]
-    u *= -signs
-    np.exp(u, out=u)
-    cost = weighted_sum(np.log1p(u), scale)
-    u /= 1 + u
-    u *= -signs
-    u *= scale
-    return cost, z
+def _residual(z: Array, signs: Array, scale: Array | float) -> float:
+    """The cost of the logits z (1, n), which become r."""
+    r = z[0]
+    r *= -signs  # -s a
+    if are_moderate(z):
+        u = np.exp(r, out=r)
+        terms = np.log1p(u)
+        u /= 1 + u
+    else:
+        terms = -log_sigmoid(-r)
+        r[:] = sigmoid(r)
+    r *= -signs
+    r *= scale
+    return weighted_sum(terms, scale)
 
 
 class SigmoidBCELoss(Fusion):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from minigrad.checks import require_gradients
 from minigrad.containers import Sequential
 from minigrad.fusions.base import Fusion
 from minigrad.layer import Layer
@@ -14,7 +15,7 @@ from minigrad.typing import Gradients
 Table = dict[tuple[type[Layer], ...], type[Fusion]]
 
 
-class Part(NamedTuple):
+class Placed(NamedTuple):
     """A layer of a cost, or a fusion of several, and their places in the cost, with which names of parameters begin."""
 
     layer: Layer
@@ -30,28 +31,28 @@ class Plan:
     """
 
     def __init__(self, cost: Layer, table: Table) -> None:
-        self.penalized: list[
-            Penalized
-        ] = []  # from the inside out; others of the same, since a plan keeps no cost alive
+        # From the inside out.  Made again, since a plan that held its cost would keep it alive.
+        self.penalized: list[Penalized] = []
         while type(cost) is Penalized:
             self.penalized.insert(0, cost.around(cost.cost))
             cost = cost.cost
         layers = list(_flat(cost)) if type(cost) is Sequential else []
         place, self.top = _one_pass(layers, table)
         self._renames = self.top is not None and self.top.places != tuple(map(str, range(len(self.top.places))))
+        self._top_was_checked = False  # once: the fusion is the same at every call
         self.below = Rules(layers[:place], table)
         self.rest = Rules(layers[place:], table)
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[Placed]:
         """All layers and fusions, from the lowest up."""
         return self.below.parts + (self.rest.parts if self.top is None else [self.top])
 
-    def value_and_gradients(
-        self, check: Callable[[Any], None], x: Any, arguments: Any, options: Any
-    ) -> tuple[Any, Gradients]:
-        """As the plain rules give them, to rounding; `check` looks at the value before there are gradients."""
+    def forward(self, x: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        """The value, as the plain rules give it, to rounding; and what `gradients` needs, which uses it up."""
         if self.below.parts:
+            if self.below.stack.parameters():
+                raise RuntimeError(f"{self.below.stack.outline()} had no parameters when it was first run, and now has")
             x, _ = self.below.stack.forward(x)
         found = None
         if self.top is not None:
@@ -59,17 +60,23 @@ class Plan:
         value, kept = self.rest.forward(x, *arguments, **options) if found is None else found
         for cost in self.penalized:
             value = cost.with_penalties(value)
-        check(value)
-        gradients = self.rest.gradients(kept) if found is None else self._of_top(kept)
+        return value, (found is not None, kept)
+
+    def gradients(self, kept: tuple[bool, Any]) -> Gradients:
+        """Rule 3 from delta = 1, by the names of the cost."""
+        in_one_pass, kept_of_rules = kept
+        gradients = self._of_top(kept_of_rules) if in_one_pass else self.rest.gradients(kept_of_rules)
         for cost in self.penalized:
             gradients = cost.with_gradients(1.0, gradients)
-        return value, gradients
+        return gradients
 
-    def _of_top(self, gradients: Any) -> Gradients:
+    def _of_top(self, gradients: Gradients) -> Gradients:
         """The gradients of `top`, by the names of the cost."""
-        if self.top is None or not self._renames:
-            return gradients
-        return {_in_cost(self.top, name): gradient for name, gradient in gradients.items()}
+        assert self.top is not None
+        if not self._top_was_checked:
+            require_gradients(self.top.layer, self.top.layer.parameters(), gradients)
+            self._top_was_checked = True
+        return {_in_cost(self.top, name): g for name, g in gradients.items()} if self._renames else gradients
 
 
 class Rules:
@@ -86,19 +93,9 @@ class Rules:
         return value, list(caches)
 
     def gradients(self, caches: list[Any]) -> Gradients:
-        """Rule 3 from delta = 1, by the names of the cost.  It uses up the caches: each is let go after its layer."""
-        layers = self.stack.layers
-        arrays = [layer.parameters() for layer in layers]
-        lowest = next((i for i, named in enumerate(arrays) if named), len(layers))
-        gradients: list[Gradients] = [{}] * len(layers)
-        deltas = [1.0]  # the one of now, which nobody else holds on to
-        for i in range(len(layers) - 1, lowest, -1):
-            delta, gradients[i] = layers[i].backpropagate(deltas.pop(), caches.pop())
-            deltas.append(delta)
-            del delta
-        if lowest < len(layers):
-            gradients[lowest] = layers[lowest].parameter_gradients(deltas.pop(), caches.pop())
-        return {self._name(name): gradient for name, gradient in self.stack.gather(gradients, arrays).items()}
+        """Rule 3 from delta = 1, by the names of the cost.  It uses up the caches."""
+        gradients = self.stack.descend(1.0, caches, to_input=False)[1]
+        return {self._name(name): gradient for name, gradient in gradients.items()}
 
     def _name(self, name: str) -> str:
         if name not in self._names:
@@ -107,7 +104,7 @@ class Rules:
         return self._names[name]
 
 
-def _in_cost(part: Part, name: str) -> str:
+def _in_cost(part: Placed, name: str) -> str:
     """The name in the cost of what is called `name` in a part of it."""
     if not isinstance(part.layer, Fusion):
         return f"{part.places[0]}.{name}"
@@ -118,15 +115,15 @@ def _in_cost(part: Part, name: str) -> str:
 def _flat(stack: Sequential, place: str = "") -> Iterator[tuple[str, Layer]]:
     """(place, layer) of a stack and the stacks in it, from the lowest up."""
     for name, layer in stack.children():
-        if type(layer) is Sequential:
+        if type(layer) is Sequential and len(layer):  # an empty one is a layer that hands z on
             yield from _flat(layer, f"{place}{name}.")
         else:
             yield place + name, layer
 
 
-def _matched(layers: Sequence[tuple[str, Layer]], table: Table) -> list[Part]:
+def _matched(layers: Sequence[tuple[str, Layer]], table: Table) -> list[Placed]:
     """The layers in parts, from the lowest up; of several fusions that begin with one layer, the longest."""
-    parts: list[Part] = []
+    parts: list[Placed] = []
     while layers:
         part = _part(layers, table)
         parts.append(part)
@@ -134,25 +131,29 @@ def _matched(layers: Sequence[tuple[str, Layer]], table: Table) -> list[Part]:
     return parts
 
 
-def _part(layers: Sequence[tuple[str, Layer]], table: Table) -> Part:
+def _part(layers: Sequence[tuple[str, Layer]], table: Table) -> Placed:
     types = tuple(type(layer) for _, layer in layers)
     for count in range(len(layers), 1, -1):
         fusion = table.get(types[:count])
-        if fusion is not None and not fusion.one_pass:
+        if fusion is not None and not fusion.one_pass and _takes(fusion, layers[:count]):
             return _as_one(fusion, layers[:count])
-    return Part(layers[0][1], (layers[0][0],))
+    return Placed(layers[0][1], (layers[0][0],))
 
 
-def _as_one(fusion: type[Fusion], layers: Sequence[tuple[str, Layer]]) -> Part:
-    return Part(fusion(*(layer for _, layer in layers)), tuple(place for place, _ in layers))
+def _takes(fusion: type[Fusion], layers: Sequence[tuple[str, Layer]]) -> bool:
+    return fusion.takes(*(layer for _, layer in layers))
 
 
-def _one_pass(layers: Sequence[tuple[str, Layer]], table: Table) -> tuple[int, Part | None]:
+def _as_one(fusion: type[Fusion], layers: Sequence[tuple[str, Layer]]) -> Placed:
+    return Placed(fusion(*(layer for _, layer in layers)), tuple(place for place, _ in layers))
+
+
+def _one_pass(layers: Sequence[tuple[str, Layer]], table: Table) -> tuple[int, Placed | None]:
     """Where the largest fusion for one pass over the upper end begins, and that; 0 and None where there is none."""
     types = tuple(type(layer) for _, layer in layers)
     for start in range(len(layers) - 1):
         fusion = table.get(types[start:])
-        if fusion is not None and fusion.one_pass:
+        if fusion is not None and fusion.one_pass and _takes(fusion, layers[start:]):
             return start, _as_one(fusion, layers[start:])
         if not _has_no_parameters(layers[start][1]):
             break

@@ -17,32 +17,42 @@ from minigrad.typing import Array, Gradients
 
 CHUNK = 2**21  # bytes of x in one block of rows
 LONGEST = 8192  # rows of one block
-FAR = {4: 30.0, 8: 300.0}  # logits of float32 and float64, by the size of a number: e^-2z is far from 0 still
+# By the size of a number, of float32 and of float64: of such logits, e^z and ratios of two of them have all digits, and
+# still have them when they are multiplied or divided by such a scale.
+MODERATE = {4: (30.0, 1e20), 8: (300.0, 1e150)}
+
+OfBlock: TypeAlias = Callable[[Array, slice], tuple[float, Array] | None]
 
 
-Residual: TypeAlias = Callable[[Array, slice], tuple[float, Array] | None]
+def has_few_units(linear: Linear) -> bool:
+    """Few enough units, of float32 or float64: what is arranged here."""
+    weight = getattr(linear, "weight", None)  # not there yet where its width was left out
+    return linear.out_features <= COLUMNS and (weight is None or _is_real(weight))
 
 
 def fits(linear: Linear, x: Array) -> bool:
-    """Rows of x, of real numbers of the type of the weights, and few units: what is arranged here."""
+    """Rows of x, of the type of the weights."""
     weight, bias = getattr(linear, "weight", None), getattr(linear, "bias", None)
     return (
-        weight is not None  # its width was left out, and is not known yet
+        weight is not None
         and type(x) is np.ndarray
         and x.ndim == 2
         and x.size > 0
+        and _is_real(x)
         and x.dtype == weight.dtype
-        and x.dtype.kind == "f"
-        and x.itemsize in FAR
         and (bias is None or bias.dtype == x.dtype)
         and len(weight) <= COLUMNS
     )
 
 
-def over_blocks(x: Array, linear: Linear, residual: Residual) -> tuple[Any, Gradients] | None:
+def _is_real(array: Array) -> bool:
+    return array.dtype.kind == "f" and array.itemsize in MODERATE
+
+
+def over_blocks(x: Array, linear: Linear, of_block: OfBlock) -> tuple[Any, Gradients] | None:
     """(C, {dW, db}) of a cost that is a sum over rows of the logits of `linear`.
 
-        residual(logits, rows)  ->  (C, r) of a block of rows, logits (K, n),  r = dC/dlogits;    dW = r x,  db = r 1
+        of_block(logits, rows)  ->  (C, r) of a block of rows, logits (K, n),  r = dC/dlogits;    dW = r x,  db = r 1
 
     None where that is None.  x is read once: both products of a block are made while its rows are in the cache.
     """
@@ -52,7 +62,7 @@ def over_blocks(x: Array, linear: Linear, residual: Residual) -> tuple[Any, Grad
     for start in range(0, n, size):
         rows = slice(start, start + size)
         block = x[rows]
-        found = residual(class_major(block, linear.weight, linear.bias), rows)
+        found = of_block(class_major(block, linear.weight, linear.bias), rows)
         if found is None:
             return None
         value += found[0]
@@ -103,10 +113,18 @@ def weighted_sum(terms: Array, scale: Array | float) -> float:
 
 def are_moderate(logits: Array) -> bool:
     """No logit is so large or small that e^z, or a product or ratio of two of them, overflows or loses digits."""
-    far, flat = FAR[logits.itemsize], logits.reshape(-1)
+    far, flat = MODERATE[logits.itemsize][0], logits.reshape(-1)
     if flat.dot(flat) <= far * far:  # which is quicker to see than both extremes, where it is so
         return True
     return bool(flat.item(flat.argmax()) <= far and flat.item(flat.argmin()) >= -far)  # not of NaN
+
+
+def is_moderate_scale(scale: Array | float) -> bool:
+    """One number, which is 1 or 1 over a number of rows; or an array whose entries are 0 or neither huge nor tiny."""
+    if not isinstance(scale, np.ndarray):
+        return True
+    far = MODERATE[scale.itemsize][1]
+    return bool(scale.max() <= far and scale.min(where=scale > 0, initial=1.0) >= 1 / far)
 
 
 def _constant(array: Array) -> Array:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.fusions.base import Fusion
-from minigrad.fusions.rows import are_moderate, counted, fits, ones, over_blocks, weighted_sum
+from minigrad.fusions.rows import (
+    are_moderate,
+    counted,
+    fits,
+    has_few_units,
+    is_moderate_scale,
+    ones,
+    over_blocks,
+    weighted_sum,
+)
+from minigrad.softmax_kernels import cross_entropy
 from minigrad.typing import Array, Delta, Gradients
 
 
@@ -29,27 +40,37 @@ class LinearLogSoftmaxNLLLoss(Fusion):
         term n = log(1 + others_n / e_nt);    r_nk = scale e_nk / total_n,  r_nt = -scale others_n / total_n
         dW = r^T z,    db = sum_n r_n
 
-    Nothing is subtracted that is nearly equal.  Where e^z would overflow or lose digits, the plain rules run.
+    Nothing is subtracted that is nearly equal.  Blocks of rows where e^z would overflow or lose digits are left to
+    `softmax_kernels.cross_entropy`.
     """
 
     one_pass = True
 
+    @classmethod
+    def takes(cls, *layers: Any) -> bool:
+        return has_few_units(layers[0]) and layers[-1].is_sum_of_labels()
+
     def value_and_gradients(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Gradients] | None:
         linear, loss = self.layers[0], self.layers[-1]
-        if not (fits(linear, z) and loss.takes_labels(target)):
+        if not (fits(linear, z) and loss.is_sum_of_labels(target)):
             return None
         labels, scale = loss.labels_and_scale(z[:, 0], len(linear.weight), target, weights)
 
-        def residual(logits: Array, rows: slice) -> tuple[float, Array] | None:
-            return _residual(logits, labels[rows], scale[rows] if isinstance(scale, np.ndarray) else scale)
+        is_moderate = is_moderate_scale(scale)
 
-        return over_blocks(z, linear, residual)
+        def of_block(logits: Array, rows: slice) -> tuple[float, Array] | None:
+            part = scale[rows] if isinstance(scale, np.ndarray) else scale
+            if is_moderate and are_moderate(logits):
+                return _residual(logits, labels[rows], part)
+            terms, r = cross_entropy(logits.T, labels[rows], part)
+            cost = weighted_sum(terms, part)
+            return (cost, r.T) if math.isfinite(cost) else None
+
+        return over_blocks(z, linear, of_block)
 
 
-def _residual(z: Array, labels: Array, scale: Array | float) -> tuple[float, Array] | None:
-    """(the cost, r) of the logits z (K, n), which become r; None where they are not moderate."""
-    if not are_moderate(z):
-        return None
+def _residual(z: Array, labels: Array, scale: Array | float) -> tuple[float, Array]:
+    """(the cost, r) of moderate logits z (K, n), which become r."""
     classes, n = z.shape
     e = np.exp(z, out=z)
     entries, of_labels = e.reshape(-1), labels * n

@@ -47,6 +47,8 @@ def fuses(*types: type[Layer]) -> Callable[[F], F]:
     for wrong in types:
         if not (isinstance(wrong, type) and issubclass(wrong, Layer)):
             raise TypeError(f"fuses expects classes of layers, got {kind(wrong)}: @fuses(Linear, Tanh)")
+        if wrong is Sequential:
+            raise TypeError("fuses expects the layers of a stack, got Sequential: a Sequential is looked into")
     if len(types) < 2:
         raise TypeError(f"fuses expects two layers or more, got {len(types)}: @fuses(Linear, Tanh)")
 
@@ -77,11 +79,11 @@ def plan(cost: Layer) -> Plan | None:
     try:
         return _plans[cost]
     except KeyError:
-        found = Plan(cost, _table)
-        is_fused = any(isinstance(part.layer, Fusion) for part in found.parts)
-        # None, not the cost itself: a value that holds its key would keep it alive for ever.
-        _plans[cost] = found if is_fused else None
-        return _plans[cost]
+        pass
+    found = Plan(cost, _table)
+    form = found if any(isinstance(part.layer, Fusion) for part in found.parts) else None
+    _plans[cost] = form
+    return form
 
 
 def explain(cost: Layer) -> str:
@@ -104,7 +106,7 @@ def explain(cost: Layer) -> str:
             what = f"{type(part.layer).__name__}: {' + '.join(type(layer).__name__ for layer in part.layer.layers)}"
             what += ", in one pass" if part is found.top else ", as one"
         else:
-            what = repr(part.layer).split("\n")[0]
+            what = label(part.layer)
         lines.append((", ".join(part.places), what))
     width = max(len(places) for places, _ in lines)
     penalties = [f"and {penalty!r}" for inner in found.penalized for penalty in inner.penalties]

@@ -15,7 +15,7 @@ How they are made fast:
 - The columns are kh kw times as large as z.  They are made for one tile of (r, s, n) at a time, which stays in the
   processor's cache, and made again for rule 3 rather than kept.
 
-Measured by `python -m benchmarks.convolution`.
+Measured by `python -m benchmarks W7`.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ class NLLLoss(LikelihoodLoss):
             terms, residual = terms.reshape(labels.shape), residual.reshape(z.shape)
         return self.reduce(terms, scale), residual
 
-    def takes_labels(self, target: Any) -> bool:
-        """The loss of `target` is one number, that of `of_logits`."""
+    def is_sum_of_labels(self, target: Any = None) -> bool:
+        """It is one number, a weighted sum of the terms -log p_t of labels t; of this target, where one is given."""
         return self.reduction != "none"
 
     def labels_and_scale(self, terms: Array, classes: int, target: Any, weights: Any) -> tuple[Array, Any]:
@@ -168,8 +168,9 @@ class CrossEntropyLoss(NLLLoss):
     def backward(self, delta: Delta, residual: Array) -> Array:
         return self.of_residual(delta, residual)
 
-    def takes_labels(self, target: Any) -> bool:
-        return super().takes_labels(target) and not self.label_smoothing and np.asarray(target).dtype.kind != "f"
+    def is_sum_of_labels(self, target: Any = None) -> bool:
+        labels = target is None or np.asarray(target).dtype.kind != "f"
+        return super().is_sum_of_labels() and not self.label_smoothing and labels
 
     def _of_smoothed_labels(self, z: Array, target: Any, weights: Any) -> tuple[Any, Array]:
         """As for labels, with sum_k c_nk in place of the weight of the label, and a part that is linear in z."""

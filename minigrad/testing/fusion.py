@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_finite
+from minigrad.checks import kind, label, require_finite, require_floating
 from minigrad.fusions import Fusion
 from minigrad.testing.check import check_layer
 from minigrad.testing.report import Diagnosis
@@ -29,15 +29,23 @@ def check_fusion(fusion: Fusion, z: Array, *arguments: Any, rng: Seed = 0) -> Di
     """
     if not isinstance(fusion, Fusion):
         raise TypeError(f"check_fusion expects a Fusion made of its layers, got {kind(fusion)}: MyFusion(Linear(3, 4))")
+    require_floating(check_fusion, z)
     require_finite(check_fusion, z, "z")
+    if not fusion.takes(*fusion.layers):
+        raise AssertionError(f"{label(fusion)}: {type(fusion).__name__}.takes declines these layers")
     generator = np.random.default_rng(rng)
-    for dtype in (np.float64, np.float32):
-        for size in (1.0, 1e-3, 100.0):
-            _compare(fusion.astype(dtype), (size * z).astype(dtype), arguments, generator)
+    in_one_pass = [
+        _compare(fusion.astype(dtype), (size * z).astype(dtype), arguments, generator)
+        for dtype in (np.float64, np.float32)
+        for size in (1.0, 1e-3, 100.0)
+    ]
+    if fusion.one_pass and not any(in_one_pass):
+        raise AssertionError(f"{type(fusion).__name__} says one_pass = True, but value_and_gradients gives None")
     return check_layer(fusion, z, *arguments, rng=rng, cases="given")
 
 
-def _compare(fusion: Fusion, z: Array, arguments: tuple[Any, ...], rng: np.random.Generator) -> None:
+def _compare(fusion: Fusion, z: Array, arguments: tuple[Any, ...], rng: np.random.Generator) -> bool:
+    """AssertionError where the two differ; whether there was a single pass to compare."""
     plain = fusion.plain
     value, cache = plain.forward(z, *arguments)
     delta = np.asarray(rng.normal(size=np.shape(value)), z.dtype)[()]
@@ -48,10 +56,12 @@ def _compare(fusion: Fusion, z: Array, arguments: tuple[Any, ...], rng: np.rando
     found |= _rule_3(fusion.parameter_gradients(delta, cache))
     _require_equal(fusion, found, expected)
     in_one_pass = fusion.value_and_gradients(z, *arguments)
-    if in_one_pass is not None:
-        value, cache = plain.forward(z, *arguments)
-        expected = {"value_and_gradients": value, **_rule_3(plain.parameter_gradients(1.0, cache))}
-        _require_equal(fusion, {"value_and_gradients": in_one_pass[0], **_rule_3(in_one_pass[1])}, expected)
+    if in_one_pass is None:
+        return False
+    value, cache = plain.forward(z, *arguments)
+    expected = {"value_and_gradients": value, **_rule_3(plain.parameter_gradients(1.0, cache))}
+    _require_equal(fusion, {"value_and_gradients": in_one_pass[0], **_rule_3(in_one_pass[1])}, expected)
+    return True
 
 
 def _rule_3(gradients: dict[str, Array]) -> dict[str, Any]:
