@@ -18,6 +18,9 @@ import numpy as np
 
 from minigrad.typing import Array
 
+Pair = tuple[Array, Array | None]
+"""The weight (K, D) and bias (K,) of linear units, or a change of both; no bias is None."""
+
 SMALL = 10**6  # multiplications, and
 ENTRIES = 1200  # entries of z W^T, beyond which OpenBLAS leaves its path for small products, and
 DEPTH = 32  # terms of a sum, below which it does not take it for z W^T
@@ -38,6 +41,18 @@ def affine(z: Array, weight: Array, bias: Array | None) -> Array:
         return product + bias
     product += bias[np.newaxis]  # an axis more, so that for a single row there is nothing to broadcast
     return product
+
+
+def both_affine(z: Array, first: Pair, second: Pair) -> tuple[Array, Array]:
+    """z W^T + b of two pairs (W, b), z a matrix, as `affine`; where K is small, by one product for both."""
+    classes, of_one_kind = len(first[0]), (first[1] is None) == (second[1] is None)
+    one_type = all(array is None or array.dtype == z.dtype for array in (*first, *second))
+    if len(z) <= ROWS or classes > COLUMNS or not (of_one_kind and one_type):
+        return affine(z, *first), affine(z, *second)
+    by_class = _by_class(z, np.concatenate([first[0], second[0]])).T
+    if first[1] is not None and second[1] is not None:
+        by_class += np.concatenate([first[1], second[1]])[:, np.newaxis]
+    return by_class[:classes].T, by_class[classes:].T
 
 
 def _by_row(z: Array, weight: Array) -> Array:
@@ -121,6 +136,13 @@ def log1p(z: Array) -> Array:
 def sigmoid(z: Array) -> Array:
     """1 / (1 + e^-z) = e^min(z, 0) / (1 + e^-|z|), which never overflows."""
     return np.exp(negative_part(z)) / (1 + np.exp(-magnitude(z)))
+
+
+def softmax_by_class(z: Array) -> Array:
+    """e^z / sum_k e^{z_k} over the first axis of real z (K, N), the largest of which are 0; written into z."""
+    np.exp(z, out=z)
+    z *= 1 / (np.ones(len(z), z.dtype) @ z)
+    return z
 
 
 def log_sigmoid(z: Array) -> Array:

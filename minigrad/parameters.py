@@ -59,24 +59,13 @@ class FlatParameters:
 
     def require_writeable(self, who: object) -> None:
         """None of the arrays was made read-only, here or in the layer (ValueError)."""
+        writeable = self._vector.flags.writeable
         for name, _, _, view in self._places:
-            if not (view.flags.writeable and self._vector.flags.writeable):
+            if not (writeable and view.flags.writeable):
                 raise ValueError(
                     f"{label(who)} cannot write into {name}, it is read-only; no parameter was changed: "
                     "Frozen(layer) is a layer whose parameters stay"
                 )
-
-    def to_write_into(self, who: object) -> Array:
-        """`vector`, tested as by `require_writeable` (RuntimeError, ValueError): both in one pass, for every step."""
-        for _, owner, attribute, view in self._places:
-            if getattr(owner, attribute) is not view or not view.flags.writeable:
-                break
-        else:
-            if self._vector.flags.writeable:
-                return self._vector
-        vector = self.vector
-        self.require_writeable(who)
-        return vector
 
     @property
     def vector(self) -> Array:

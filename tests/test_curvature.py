@@ -1,5 +1,6 @@
 """Products of the Hessian with vectors: the formula, complex steps and differences are one map."""
 
+import functools
 import math
 
 import numpy as np
@@ -30,6 +31,8 @@ from minigrad import (
     Sequential,
     Softplus,
     Tanh,
+    fusions,
+    kernels,
     value_and_gradients,
 )
 from minigrad.derivatives import (
@@ -42,10 +45,10 @@ from minigrad.derivatives import (
     jacobian_vector_product,
     unit_rows,
 )
-from minigrad.derivatives.analytic import is_ours
+from minigrad.derivatives.analytic import is_ours, is_trusted
 from minigrad.derivatives.curvature import Curvature, curvature_at, hessian, hessian_vector_product
 from minigrad.derivatives.gauss_newton import AtInput
-from minigrad.derivatives.likelihoods import scale_and_target
+from minigrad.derivatives.likelihoods import LIKELIHOODS, SCALES, scale_and_target, scale_of
 from minigrad.derivatives.regression import LinearUnits, linear_units, units_of
 from minigrad.derivatives.squares import coupled_squares
 from minigrad.initializers import uniform
@@ -895,7 +898,7 @@ def test_the_buffers_of_numpy_are_as_before():
         np.setbufsize(8192)
         units.product(X, np.ones(8))
         assert np.getbufsize() == 8192
-        with pytest.raises(ValueError, match="matmul|not aligned"):
+        with pytest.raises(ValueError, match=r"matmul|not aligned"):
             units.product(X[:, :2], np.ones(8))
         assert np.getbufsize() == 8192
 
@@ -925,6 +928,230 @@ class Smaller(L2Penalty):
 )
 def test_only_what_is_minigrads_own_throughout_is_trusted(cost, ours):
     assert is_ours(cost) is ours
+
+
+def odd_square(self, z):
+    return z * np.abs(z), z
+
+
+def odd_square_backward(self, delta, z):
+    return 2 * delta * np.abs(z)
+
+
+def warned_product(cost):
+    v = np.linspace(-1, 1, size_of(cost))
+    with pytest.warns(NotAnalyticWarning, match="not analytic"):
+        found = hessian_vector_product(cost, v, X, T)
+    by_differences = Curvature(cost, X, (T,))
+    by_differences.use_differences()
+    np.testing.assert_allclose(found, by_differences.product(v), rtol=1e-6, atol=1e-7 * np.abs(found).max())
+
+
+def test_a_class_that_was_given_other_rules_is_not_trusted(monkeypatch):
+    assert is_ours(network())
+    monkeypatch.setattr(Tanh, "forward", odd_square)
+    monkeypatch.setattr(Tanh, "backward", odd_square_backward)
+    assert not is_ours(network())
+    warned_product(network())
+    monkeypatch.undo()
+    assert is_ours(network())
+    monkeypatch.setattr(Tanh, "f", np.tanh)
+    assert not is_ours(network())
+
+
+def test_a_rule_that_bears_the_name_of_another_is_not_trusted():
+    top = with_an_attribute(
+        Tanh(),
+        forward=functools.wraps(Tanh.forward)(functools.partial(odd_square, None)),
+        backward=functools.wraps(Tanh.backward)(lambda delta, z: odd_square_backward(None, delta, z)),
+    )
+    assert top.backward.__module__ == Tanh.backward.__module__
+    only = with_an_attribute(Tanh(), backward=top.backward)
+    assert not is_ours(only)
+    warned_product(Sequential(Linear(3, 4, rng=0), top, Linear(4, 2, rng=1), LogSoftmax(), NLLLoss()))
+
+
+def compiled_here(source):
+    """The function f of `source`, as if it stood in a file of minigrad."""
+    names = {"np": np, "__name__": "minigrad.kernels"}
+    exec(compile(source, kernels.__file__, "exec"), names)
+    return names["f"]
+
+
+def test_what_a_function_holds_is_looked_at_too():
+    around = compiled_here("def f(g):\n    def h(z):\n        return g(z)\n    return h")
+    own, other = around(kernels.sigmoid), around(lambda z: np.abs(z))
+    assert [is_ours(each) for each in (own, other, [own, other], [own, [own, {"rule": other}]])] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert is_ours(compiled_here("def f(z, g=1.0, *, h=None):\n    return z"))
+    assert is_ours(compiled_here("def g():\n    def h():\n        return later\n    return h\n    later = 1\nf = g()"))
+    by_default = compiled_here("def f(z, g=None):\n    return z")
+    by_default.__defaults__ = (lambda z: z,)
+    assert not is_ours(by_default)
+    by_name = compiled_here("def f(z, *, g=None):\n    return z")
+    by_name.__kwdefaults__ = {"g": np.abs}
+    assert not is_ours(by_name)
+
+
+def test_nothing_is_taken_for_another_that_is_gone():
+    around = compiled_here("def f(g):\n    def h(z):\n        return g(z)\n    return h")
+    seen = {}
+    for i in range(200):  # what was looked at stays, so that no later one has its place in memory
+        assert is_ours(around(around(kernels.sigmoid)), seen)
+        assert not is_ours(around(around(lambda z, i=i: z)), seen)
+
+
+@pytest.fixture
+def own_fusion(monkeypatch):
+    """A fusion of minigrad's layers, not analytic, and entered in a table of its own."""
+    entries = dict(fusions.FUSIONS)
+
+    @fusions.fuses(Linear, Tanh)
+    class LinearTanh(fusions.Fusion):
+        def forward(self, z):
+            y = np.tanh(self.layers[0](z))
+            return y, (z, y)
+
+        def backward(self, delta, cache):
+            return self.layers[0].backward(delta * (1 - np.abs(cache[1]) ** 2), cache[0])
+
+        def parameter_gradients(self, delta, cache):
+            return self.named(self.layers[0].parameter_gradients(delta * (1 - np.abs(cache[1]) ** 2), cache[0]))
+
+    yield LinearTanh
+    fusions.table._table.clear()
+    fusions.table._table.update(entries)
+    fusions.table._plans.clear()
+
+
+def test_fusions_that_are_run_are_looked_at_too(own_fusion):
+    cost = network()
+    assert is_ours(cost)
+    assert not is_trusted(cost)
+    warned_product(cost)
+    with pytest.warns(NotAnalyticWarning, match="not analytic"):
+        hessian(cost, X, T)
+    with fusions.off():
+        assert is_trusted(cost)
+
+
+def test_the_fusions_of_minigrad_are_trusted():
+    cost = Sequential(Linear(3, 4), ReLU(), Linear(4, 2), LogSoftmax(), NLLLoss())
+    assert fusions.plan(cost) is not None
+    assert is_trusted(cost)
+    assert is_trusted(Penalized(cost, L2Penalty(0.1)))
+
+
+@pytest.mark.parametrize("one", ["product", "curvature"])
+@pytest.mark.parametrize("rows", [20, 300])
+@pytest.mark.parametrize("classes", [2, 3, 20])
+def test_along_what_all_classes_share_there_is_no_curvature(one, rows, classes):
+    """Exactly 0, wherever x lies and all classes are as likely, or one of them is certain."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(rows, 3)), rng.integers(0, classes, rows)
+    v = np.concatenate([np.tile(rng.normal(size=3), classes), np.full(classes, 0.7)])
+    for offset, scale in ((0.0, 1.0), (0.0, 0.0), (0.0, 100.0), (1e3, 1e-3), (1e6, 1e-6), (1e8, 1e-8)):
+        cost = Sequential(Linear(3, classes, rng=0), LogSoftmax(), NLLLoss("mean"))
+        cost[0].weight[...] *= scale
+        near = x + offset
+        at = curvature_at(cost, near, labels) if one == "curvature" else None
+        found = hessian_vector_product(cost, v, near, labels) if at is None else at.product(v)
+        np.testing.assert_array_equal(found, 0.0)
+        small = np.zeros(4 * classes)
+        small[-classes:] = np.arange(classes)
+        large = small + np.repeat([0.0, 2.0**45], [3 * classes, classes])
+        one_and_other = [
+            hessian_vector_product(cost, each, near, labels) if at is None else at.product(each)
+            for each in (small, large)
+        ]
+        np.testing.assert_allclose(*one_and_other, rtol=1e-12, atol=1e-14 * np.abs(one_and_other[0]).max())
+
+
+def test_a_huge_change_of_an_unlikely_class_spoils_no_other():
+    """Not the change of some one class is taken off all: beside that of a class of no weight, all others are 0."""
+    cost = Sequential(Linear(1, 3, rng=0), LogSoftmax(), NLLLoss("sum"))
+    cost[0].weight[...], cost[0].bias[...] = 0.0, [-200.0, 0.0, 0.0]
+    for rows in (1, 200):
+        x, labels = np.zeros((rows, 1)), np.ones(rows, int)
+        found = hessian_vector_product(cost, np.array([0.0, 0.0, 0.0, 1e30, 1.0, 2.0]), x, labels)
+        np.testing.assert_allclose(found[4:], [-rows / 4, rows / 4], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [20, 200])
+def test_sums_that_have_a_place_only_as_means_have_it(rows):
+    cost = Sequential(Linear(5, 1, rng=0, bias=False), MSELoss())
+    x, target = np.full((rows, 5), 2e153), np.zeros((rows, 1))
+    expected = np.full(5, 2 * 5 * 4e306)  # 2/N sum_n x_n (x_n . 1)
+    np.testing.assert_allclose(hessian_vector_product(cost, np.ones(5), x, target), expected, rtol=1e-12)
+
+
+def test_where_nothing_is_finite_a_product_says_what_is_not(recwarn):
+    cost = Sequential(Linear(3, 2, rng=0), LogSoftmax(), NLLLoss())
+    v = np.ones(8)
+    for bad in (np.nan, np.inf):
+        x = X.copy()
+        x[3, 2] = bad
+        for ask in (lambda x=x: hessian_vector_product(cost, v, x, T), lambda x=x: curvature_at(cost, x, T).product(v)):
+            with pytest.raises(FloatingPointError, match=rf"the cost is nan: .* got {bad} in x\[3, 2\]"):
+                ask()
+        with pytest.raises(FloatingPointError, match=rf"got {bad} in x\[3, 2\]"):
+            curvature_at(Sequential(Linear(3, 2, rng=0), MSELoss()), x, np.ones((9, 2))).product(v)
+    squares = Sequential(Linear(3, 1, rng=0, bias=False), MSELoss("sum"))
+    squares[0].weight[...] = 0
+    with pytest.raises(FloatingPointError, match="not finite, though the cost is: numbers of x, even of rows without"):
+        hessian_vector_product(squares, np.ones(3), X * 1e160, np.zeros((9, 1)))
+    counts = Sequential(Linear(3, 2, rng=0), PoissonNLLLoss("sum"))
+    counts[0].bias[...] = 800.0
+    turned = cost.astype(complex)
+    turned[0].weight[0, 0] += 1j
+    for ask in (hessian_vector_product, lambda cost, v, *data: curvature_at(cost, *data).product(v)):
+        with pytest.raises(FloatingPointError, match=r"the cost is inf: .* a layer overflowed"):
+            ask(counts, v, X, np.ones((9, 2)))
+        with pytest.raises(ValueError, match=r"Linear\(3 -> 2\) expects z of shape \(batch, 3\), got \(9, 2\)"):
+            ask(cost, v, X[:, :2], T)
+        with pytest.raises(TypeError, match="expects real parameters, got complex ones in Sequential"):
+            ask(turned, v, X, T)
+        np.testing.assert_allclose(
+            ask(cost.astype(complex), v + X[0, 0], X, T), ask(cost, v + X[0, 0], X, T), atol=1e-15
+        )
+    with pytest.raises(ValueError, match=r"got inf in vector\[0\]"):
+        hessian_vector_product(cost, np.full(8, np.finfo(np.longdouble).max), X, T)
+    assert not recwarn.list
+
+
+def target_of(loss, rng, n, k):
+    if isinstance(loss, BernoulliNLLLoss | NLLLoss):
+        return rng.integers(0, k if type(loss) is not BernoulliNLLLoss else 2, n)
+    return rng.poisson(2.0, (n, k)) if type(loss) is PoissonNLLLoss else rng.random((n, k))
+
+
+BY_ROW = (NLLLoss, BernoulliNLLLoss)  # with one weight for each row
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        (kind, of)
+        for kind in SCALES
+        for of in ("none", "rows", "entries")
+        if of != "entries" or not issubclass(kind, BY_ROW)
+    ],
+)
+def test_the_scale_of_a_loss_is_that_of_its_derivative(kind, reduction, weights):
+    rng, n = np.random.default_rng(0), 7
+    k = 1 if kind is BernoulliNLLLoss else 3
+    loss, mean = kind(reduction), LIKELIHOODS[(LogSoftmax, kind) if kind is NLLLoss else (kind,)]
+    head = Sequential(*([LogSoftmax()] if kind is NLLLoss else []), loss)
+    target = target_of(loss, rng, n, k)
+    of_weights = {"none": (), "rows": (rng.random(n),), "entries": (rng.random((n, k)),)}[weights]
+    found = scale_of(list(head), mean, (n, k), (target, *of_weights))
+    expected, _ = scale_and_target(head, mean, (n, k), (target, *of_weights))
+    np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, rtol=1e-12)
 
 
 def test_a_product_of_trusted_layers_takes_two_evaluations(monkeypatch):

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import Linear, kernels
-from minigrad.kernels import COLUMNS, DEPTH, ENTRIES, ROWS, affine, column_sums, times, transposed_product
+from minigrad.kernels import (
+    COLUMNS,
+    DEPTH,
+    ENTRIES,
+    ROWS,
+    affine,
+    both_affine,
+    column_sums,
+    softmax_by_class,
+    times,
+    transposed_product,
+)
 
 TYPES = [np.float32, np.float64, np.complex128]
 
@@ -106,6 +117,32 @@ def test_axes_before_the_last_two_are_rows(shape):
     np.testing.assert_array_equal(times(z, weight.T), np.einsum("...d,kd->...k", z, weight))
     back = z.transpose(range(z.ndim)[::-1]).copy().transpose(range(z.ndim)[::-1])
     np.testing.assert_array_equal(affine(back, weight, None), np.einsum("...d,kd->...k", z, weight))
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1797, 64, 10), (200, 5, 3)])
+@pytest.mark.parametrize("order", "CF")
+def test_two_products_as_one_are_exact(shape, order):
+    n, d, k = shape
+    rng = np.random.default_rng(shape)
+    z = whole(rng, (n, d), float, order)
+    weights, biases = [whole(rng, (k, d), float) for _ in range(2)], [whole(rng, k, float) for _ in range(2)]
+    for kept in (biases, (None, None), (biases[0], None), (None, biases[1])):
+        for of_z, of_weight in product((np.float64, np.float32), repeat=2):
+            pairs = [(weights[0].astype(of_z), kept[0]), (weights[1].astype(of_weight), kept[1])]
+            for found, (weight, bias) in zip(both_affine(z.astype(of_z), *pairs), pairs, strict=True):
+                np.testing.assert_array_equal(found, z @ weight.T + (0 if bias is None else bias))
+                assert found.dtype == affine(z.astype(of_z), weight, bias).dtype
+
+
+@pytest.mark.parametrize("dtype", TYPES[:2])
+@pytest.mark.parametrize("shape", [(1, 5), (3, 1), (10, 200), (2, 0)])
+def test_a_softmax_of_few_classes_is_the_formula(shape, dtype):
+    z = np.random.default_rng(0).normal(size=shape) * 30
+    z = (z - z.max(axis=0, initial=-1e9)).astype(dtype)
+    p = np.exp(z.astype(float)) / np.exp(z.astype(float)).sum(axis=0)
+    found = softmax_by_class(z)
+    assert found is z
+    np.testing.assert_allclose(found, p, rtol=40 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
 
 
 def test_the_order_of_few_classes():

@@ -518,6 +518,65 @@ def test_a_decay_of_parameters_at_the_edge_is_taken_back(decoupled):
     assert_same(everything(sgd), before)
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_parameters_that_are_not_finite_are_an_error(rule, decay, dtype):
+    """Whoever wrote them there: as the row of an embedding that no batch looks up."""
+    for bad in (np.nan, np.inf, -np.inf):
+        layer = layer_of({"a": (3,), "b": (4, 2)}, dtype)
+        optimizer = rule(layer, 0.1, weight_decay=decay)
+        gradients = {name: np.ones_like(array) for name, array in layer.parameters().items()}
+        gradients["b"][1] = 0
+        if "eps" in optimizer.settings:
+            optimizer.step(gradients)
+        layer.b[1, 0] = bad
+        before = everything(optimizer)
+        with pytest.raises(FloatingPointError, match=r"would make b NaN or infinite, so no parameter was changed"):
+            optimizer.step(gradients)
+        assert_same(everything(optimizer), before)
+        layer.b[1, 0] = 0.5
+        optimizer.step(gradients)
+
+
+MOST = float(np.finfo(np.float32).max)
+
+
+def test_a_learning_rate_beyond_the_type_is_told_by_the_step():
+    """Not by a warning, when it is set; and the largest number is none that is beyond."""
+    gradients = {"a": np.array([1e-3, -1e-3], np.float32)}
+    ways = {
+        "when made": lambda c, rate: SGD(c, rate),
+        "when set": lambda c, rate: set_rate(SGD(c, 0.1), rate),
+        "of a group": lambda c, rate: SGD(c, 0.1, groups={"a": {"learning_rate": rate}}),
+        "of a schedule": lambda c, rate: SGD(c, rate / 8, schedule=Eightfold()),
+    }
+    for way, make in ways.items():
+        for rate in (MOST, MOST * (1 + 1e-9), 1e39, 1e300):
+            layer = layer_of({"a": (2,)}, np.float32)
+            with np.errstate(all="raise"):
+                sgd = make(layer, rate)
+                before = everything(sgd)
+                if rate < 1e39:
+                    sgd.step(gradients)
+                    expected = -np.float32(MOST) * gradients["a"]
+                    np.testing.assert_allclose(layer.a, expected, rtol=1e-6, err_msg=way)
+                else:
+                    with pytest.raises(FloatingPointError, match="would make a NaN or infinite, so no parameter was"):
+                        sgd.step(gradients)
+                    assert_same(everything(sgd), before)
+
+
+def set_rate(optimizer, rate):
+    optimizer.learning_rate = rate
+    return optimizer
+
+
+class Eightfold(Schedule):
+    def rate(self, base, count):
+        return 8 * base
+
+
 class Odd(np.ndarray):
     """An array of a type of one's own."""
 
@@ -759,6 +818,42 @@ def test_a_rule_of_ones_own():
     with pytest.raises(NotImplementedError, match="Optimizer lacks move"):
         Optimizer(layer, 0.1, {}).step({"a": np.ones(2)})
     np.testing.assert_array_equal(layer.a, before + np.array([-0.5, 0.5]))
+
+
+def owner_of(setting):
+    """A rule with a setting of that name, by which it multiplies the step."""
+
+    class Owner(Optimizer):
+        def __init__(self, cost, learning_rate, value):
+            super().__init__(cost, learning_rate, {setting: value})
+
+        def check(self, settings):
+            return {setting: settings[setting]}
+
+        def move(self, theta, g, s, slots, scratch):
+            theta -= s.learning_rate * getattr(s, setting) * g
+
+    return Owner
+
+
+@pytest.mark.parametrize("setting", ["rate", "rates", "lr", "step", "group", "dtype", "changed", "largest"])
+def test_a_setting_of_ones_own_may_have_any_name(setting):
+    layer = layer_of({"a": (2,)})
+    before = layer.a.copy()
+    optimizer = owner_of(setting)(layer, 0.5, 0.25)
+    optimizer.learning_rate = 2.0
+    optimizer.step({"a": np.ones(2)})
+    np.testing.assert_array_equal(layer.a, before - 0.5)
+
+
+@pytest.mark.parametrize("setting", ["base", "learning_rate_as_array"])
+def test_a_setting_of_a_name_that_means_something_else_is_refused(setting):
+    layer = layer_of({"a": (2,)})
+    array = layer.a
+    with pytest.raises(TypeError, match=f"Owner cannot have a setting {setting}: .* something else there, rename it"):
+        owner_of(setting)(layer, 0.5, 0.25)
+    assert layer.a is array
+    assert hasattr(SGD(layer, 0.5)._groups[0].settings, setting), "it would be refused for nothing"
 
 
 # Going on.

@@ -867,15 +867,24 @@ def test_the_answer_in_a_sentence():
 
 @pytest.mark.parametrize("solver", [LBFGS, Newton, NewtonCG])
 def test_columns_that_cancel_are_no_proof_that_there_is_no_minimum(solver):
-    """A year and the years until 2026: their weights may grow together without any logit moving, but by rounding."""
+    """A year and the years until 2026: their weights may grow together without any logit moving, but by rounding.
+
+    In a few of a hundred such sets they grow until rounding is all that is left, which is said, and is no proof either.
+    """
+    converged = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
         year = 2000.0 + rng.integers(0, 20, 80)
         x, t = np.column_stack([year, 2026 - year, rng.normal(size=80)]), (rng.random(80) < 0.5).astype(int)
         minimum = solver(Sequential(Linear(3, 1, rng=0), BernoulliNLLLoss())).solve(x, t)
         assert minimum.reason != "no_minimum", minimum
+        if not minimum.converged:
+            assert minimum.reason in ("no_progress", "rounding"), minimum
+            continue
+        converged += 1
         one = solver(Sequential(Linear(2, 1, rng=0), BernoulliNLLLoss())).solve(x[:, 1:], t)
         assert minimum.value == pytest.approx(one.value, rel=1e-6)
+    assert converged >= 18
 
 
 @pytest.mark.parametrize("solver", [LBFGS, *OF_CURVATURE])

@@ -5,15 +5,19 @@ An undeclared abs or real part leaves rules that run on complex numbers, and an 
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType
+from types import CellType, FunctionType, GetSetDescriptorType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.checks import label
+from minigrad.fusions import plan
+from minigrad.layer import Layer
 from minigrad.typing import Array
 
 if TYPE_CHECKING:
@@ -26,33 +30,67 @@ ROUNDING = 1e-10  # of what is differentiated: a product below it has no digits 
 USELESS = 1e-3  # an error of differences that tells nothing
 SHORT = 2.0**-17  # of the one difference, relative to the parameters
 ASIDE = 1e-3  # off the point, relative to the parameters
-DATA = (np.ndarray, np.generic, np.dtype, str, bool, int, float, complex, type(None))  # no rules
+DATA = (np.ndarray, np.generic, np.dtype, str, bool, int, float, complex, type(None), GetSetDescriptorType)  # no rules
+NOTHING = (None, None, None)  # that a function holds
 OURS = "minigrad."
-HERE = str(Path(__file__).parents[1])
+HERE = str(Path(__file__).parents[1]) + os.sep
+MANAGED = contextmanager(lambda: iter(())).__code__  # of every function that @contextmanager makes of another
 
 
 class NotAnalyticWarning(RuntimeWarning):
     """A layer is not analytic and does not say complex_safe = False: its derivatives come by differences."""
 
 
-def is_ours(value: Any, seen: set[int] | None = None) -> bool:
+def is_trusted(cost: Layer) -> bool:
+    """`cost`, and the fusions that `value_and_gradients` runs of it, are of minigrad itself."""
+    fused, seen = plan(cost), dict[int, Any]()
+    if not is_ours(cost, seen):
+        return False
+    if fused is None:
+        return True
+    parts = [*fused.below.parts, *fused.rest.parts, *fused.parts]
+    return all(is_ours(part.layer, seen) for part in parts)
+
+
+def is_ours(value: Any, seen: dict[int, Any] | None = None) -> bool:
     """A layer, and all that it holds, is of minigrad itself, whose tests compare its rules with differences.
 
-    A subclass is not, nor is a layer that holds a function or a rule from elsewhere.
+    A subclass is not, nor is a layer that holds a function or a rule from elsewhere, or whose class was given one.
+    `seen` are those that have been looked at, which it keeps: else a later one might have the id of one that is gone.
     """
-    seen = set() if seen is None else seen
-    if id(value) in seen or isinstance(value, DATA):
-        return True
-    seen.add(id(value))
+    seen = {} if seen is None else seen
     kind_of = type(value)
+    if kind_of is FunctionType:
+        # Where it was compiled: its name and its module are what functools.wraps copies.
+        code = value.__code__
+        if not (code is MANAGED or code.co_filename.startswith(HERE)):
+            return False
+        held = (value.__closure__, value.__defaults__, value.__kwdefaults__)
+        if held == NOTHING or id(value) in seen:
+            return True
+        seen[id(value)] = value
+        return is_ours(held, seen)
+    if isinstance(value, DATA) or id(value) in seen:
+        return True
+    seen[id(value)] = value
     if kind_of in (tuple, list):
         return all(is_ours(part, seen) for part in value)
     if kind_of is dict:
         return all(is_ours(part, seen) for part in value.values())
-    if kind_of is FunctionType:
-        within = [cell.cell_contents for cell in value.__closure__ or ()]
-        return value.__module__.startswith(OURS) and is_ours(within, seen)
-    return kind_of.__module__.startswith(OURS) and hasattr(value, "__dict__") and is_ours(vars(value), seen)
+    if kind_of is CellType:
+        try:
+            return is_ours(value.cell_contents, seen)
+        except ValueError:  # there is nothing in it
+            return True
+    if kind_of in (staticmethod, classmethod):
+        return is_ours(value.__func__, seen)
+    if kind_of is property:
+        return is_ours((value.fget, value.fset, value.fdel), seen)
+    if isinstance(value, type):
+        if value is object or issubclass(value, DATA):
+            return True
+        return value.__module__.startswith(OURS) and all(is_ours(part, seen) for part in vars(value).values())
+    return is_ours(kind_of.__mro__, seen) and hasattr(value, "__dict__") and is_ours(vars(value), seen)
 
 
 def verify(
@@ -64,7 +102,7 @@ def verify(
     none for those of minigrad itself.
     """
     product = directions.along(function, vector, base, noise, units)
-    if directions.method != "complex step" or is_ours(directions.plain):
+    if directions.method != "complex step" or is_trusted(directions.plain):
         return product
     if not vector.any() or directions.error > LEAST:
         return product  # there is no complex step, or its numbers are too small to be represented, which is known

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_finite, require_gradients, require_layer
+from minigrad.checks import all_finite, kind, label, require_finite, require_gradients, require_layer
 from minigrad.derivatives.directions import Directions, joined, split
 from minigrad.derivatives.gradients import value_and_gradients
 from minigrad.derivatives.symmetric import Symmetric
@@ -58,10 +58,10 @@ class Curvature(Symmetric):
     def verify(self) -> None:
         """Compare a product with differences, once."""
         if not self._is_verified and self.method == "complex step":
-            from minigrad.derivatives.analytic import is_ours, random_direction
+            from minigrad.derivatives.analytic import is_trusted, random_direction
 
             self._is_verified = True
-            if not is_ours(self._directions.plain):
+            if not is_trusted(self._directions.plain):
                 self.verified_product(random_direction(self.point))
 
     def use_differences(self) -> None:
@@ -149,7 +149,8 @@ class Curvature(Symmetric):
     def _value_and_gradient(self) -> tuple[float, Array]:
         """Those at the point, once."""
         if self._start is None:
-            value, gradients = value_and_gradients(self._directions.plain, self.x, *self.arguments)
+            with np.errstate(over="ignore", invalid="ignore"):  # an error says it
+                value, gradients = value_and_gradients(self._directions.plain, self.x, *self.arguments)
             self._start = float(value), joined(self._directions.arrays, gradients)
             self._directions.sizes_for(*self._start)
         return self._start
@@ -180,8 +181,11 @@ def curvature_at(
         return CurvatureInChunks(cost, x, arguments, chunk_size, reduction)
     from minigrad.derivatives.regression import linear_units  # on use: importing minigrad loads little beyond NumPy
 
-    units = linear_units(cost, x, *arguments)
-    return Curvature(cost, x, arguments) if units is None else units
+    with np.errstate(over="ignore", invalid="ignore"):
+        units = linear_units(cost, x, *arguments)
+        # Where they are not finite, the rules say what is not.
+        is_formula = units is not None and all_finite(x) and all_finite(units.slope)
+    return units if is_formula else Curvature(cost, x, arguments)
 
 
 def hessian_vector_product(
@@ -198,7 +202,7 @@ def hessian_vector_product(
 
     How it is computed, and how well, `curvature_at` says; of many products at one point, it makes the later ones
     cheaper.  A vector has the order of `cost.parameters()`.  ValueError where its shape, or a name, is wrong, TypeError
-    where it is complex.
+    where it is complex, FloatingPointError where the cost, or H v, is not finite.
 
     >>> from minigrad import Linear, MSELoss, Sequential
     >>> cost = Sequential(Linear(1, 1, bias=False), MSELoss("sum"))
@@ -213,13 +217,20 @@ def hessian_vector_product(
     flat = require_vector(hessian_vector_product, arrays, vector)
     # H v of a huge v has its place where that of products has none.
     unit = math.ldexp(0.5, math.frexp(np.maximum.reduce(np.abs(flat), initial=0.0))[1])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         units = None if chunk_size is not None or reduction is not None else units_of(cost, x, *arguments)
         if units is not None:
             product = units.product(x, flat / unit) * unit
         else:
             at = curvature_at(cost, x, *arguments, chunk_size=chunk_size, reduction=reduction)
             product = at.verified_product(flat / unit) * unit
+        if not all_finite(product):
+            if units is not None:
+                value_and_gradients(cost, x, *arguments)  # which says where it is the cost that is not finite
+            raise FloatingPointError(
+                f"the product of the Hessian of {label(cost)} with this vector is not finite, though the cost is: "
+                "numbers of x, even of rows without weight, or of the product are too large for double precision"
+            )
     return split(product, arrays) if isinstance(vector, Mapping) else product
 
 
@@ -253,8 +264,10 @@ def require_vector(who: object, arrays: Mapping[str, Array], vector: Any) -> Arr
             f"{label(who)} expects a vector of real numbers, got {kind(flat)}: products are linear, so take "
             "those of its real and of its imaginary part"
         )
+    with np.errstate(over="ignore"):  # of numbers that only a wider type has
+        flat = flat.astype(float)
     require_finite(who, flat, "vector")
-    return flat.astype(float)
+    return flat
 
 
 def require_deterministic(who: object, cost: Layer) -> None:

@@ -48,7 +48,12 @@ class Directions:
             raise ValueError(f"{who} expects a cost with parameters, got {label(layer)}")
         self._who = who
         self._beside: tuple[Array, Layer] | None = None  # of real steps
-        self.point = np.concatenate([np.ravel(array) for array in self.arrays.values()]).astype(float)
+        point = np.concatenate([np.ravel(array) for array in self.arrays.values()])
+        if np.iscomplexobj(point) and point.imag.any():
+            raise TypeError(
+                f"{who} expects real parameters, got complex ones in {label(layer)}: give it their real parts"
+            )
+        self.point = point.real.astype(float)
         self.plain = layer.with_parameters(split(self.point.copy(), self.arrays))
         self._use("complex step" if layer.complex_safe else "central differences")
         self.known = np.abs(self.point) >= LEAST

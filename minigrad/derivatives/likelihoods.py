@@ -84,7 +84,7 @@ def scale_of(head: Sequence[Any], mean: Mean, shape: tuple[int, int], arguments:
 
 
 def _of_labels(loss: Any, shape: tuple[int, int], target: Any, weights: Any = None) -> Any:
-    if not loss.takes_labels(target):
+    if not loss.is_sum_of_labels(target):
         return None
     return loss.labels_and_scale(np.zeros(shape[0]), shape[1], target, weights)[1]
 

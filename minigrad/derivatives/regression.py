@@ -28,7 +28,7 @@ from minigrad.derivatives.squares import (
     without,
 )
 from minigrad.derivatives.symmetric import Symmetric
-from minigrad.derivatives.unit_rows import coupled, product, slopes
+from minigrad.derivatives.unit_rows import coupled, mean_or_slope, product
 from minigrad.kernels import affine, transposed_product
 from minigrad.layer import Layer
 from minigrad.layers import Linear, Sigmoid
@@ -63,7 +63,8 @@ class LinearUnits(Symmetric):
         self.size = weight.size + (0 if bias is None else bias.size)
         self.centre = np.zeros(self.features) if centre is None else centre
         self.spread = np.ones(self.features) if spread is None else spread
-        self._p = slopes(units.mean, affine(x, weight, bias))
+        self._p = mean_or_slope(units.mean, affine(x, weight, bias))  # of coupled means alone used as p
+        self._likeliest = (np.arange(len(x)), self._p.argmax(axis=1)) if self.coupled else None
         self.slope = units.scale * self._p
         # theta_k = change theta'_k turns the ridge into change^T ridge change.
         change = np.diag(np.append(1 / self.spread, 1.0))
@@ -75,7 +76,8 @@ class LinearUnits(Symmetric):
         """H v."""
         v = self._by_unit(vector)
         r = self._units(v)
-        r = coupled(self._p, r) * self.units.scale if self.coupled else r * self.slope
+        likeliest = self._likeliest
+        r = r * self.slope if likeliest is None else coupled(self._p, r, r[likeliest]) * self.units.scale
         product = v @ self.ridge
         d_weight = transposed_product(r, self.x)
         if self.has_bias:
@@ -230,7 +232,7 @@ class Units:
 
     @cached_property
     def target(self) -> Array:
-        """t, (N, K)."""
+        """t, (N, K), of the arguments as they are when it is first read."""
         return scale_and_target(Sequential(*self._head), self.mean, self._shape, self._arguments)[1]
 
     def at(self, x: Array, centre: Array | None = None, spread: Array | None = None) -> LinearUnits:
@@ -268,7 +270,9 @@ def units_of(cost: Layer, x: Any, *arguments: Any) -> Units | None:
         return None
     if mean is EXPONENTIAL and not head[0].log_input:
         return None
-    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind != "f":
+    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind != "f" or x.shape[1] != linear.weight.shape[1]:
+        return None
+    if any(array.dtype.kind != "f" for array in linear.parameters().values()):
         return None
     ridge = np.zeros(linear.weight.shape[1] + 1)
     for penalty, names in penalties:

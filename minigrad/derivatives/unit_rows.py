@@ -8,26 +8,26 @@ Of few classes, all (N, K) here are class-major, see kernels.py, and sums over t
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from minigrad.derivatives.likelihoods import IDENTITY, SIGMOID, Mean
-from minigrad.kernels import COLUMNS, ROWS, affine, sigmoid, transposed_product
+from minigrad.kernels import ROWS, Pair, affine, both_affine, sigmoid, softmax_by_class, transposed_product
 from minigrad.softmax_kernels import softmax
 from minigrad.typing import Array
 
 BLOCK = 3 * 2**19  # bytes of the rows that are taken at a time, and so stay in the cache for all three products
+FAR = 1e200  # times z_k - z_m it takes all but the likeliest classes out of a maximum
 SURE = 0.9  # a probability beyond which 1 - p is not taken as a difference
-ENTRIES = 1120  # of one small product: OpenBLAS leaves its fast path beyond some 1200
-
-Pair = tuple[Array, Array | None]
-"""The weight (K, D) and bias (K,) of linear units, or a change of both; no bias is None."""
 
 
-def slopes(mean: Mean, z: Array) -> Array:
+def mean_or_slope(mean: Mean, z: Array) -> Array:
     """p of the softmax, else p', each to full relative accuracy, in double precision.  z may be written into."""
-    z = z.astype(np.result_type(z, np.float64), copy=False)  # in single precision, p would not sum to 1 near enough
+    z = _in_double(z)
     if mean.coupled:
-        return _softmax(z)
+        return _softmax(z, None)[0]
     p = mean.of(z)
     slope = mean.slope(p)
     if mean is SIGMOID and (sure := p > SURE).any():
@@ -35,14 +35,13 @@ def slopes(mean: Mean, z: Array) -> Array:
     return slope
 
 
-def coupled(p: Array, u: Array) -> Array:
-    """p_n (U_n - p_n . U_n), written into u."""
+def coupled(p: Array, u: Array, of_likeliest: Array) -> Array:
+    """p_n (U_n - p_n . U_n), written into u; `of_likeliest`, (N,), is the U_nk of the likeliest class k of each row."""
     by_class, change = p.T, u.T
-    ones = np.ones(len(change), u.dtype)
-    if np.maximum.reduce(by_class, axis=None, initial=0.0) > 0.5:
-        # A class that is all but certain has p_n (U_n - p . U) of the others alone: 1 - p would lose its digits.
-        change -= ones @ (np.rint(by_class) * change)
-    change -= ones @ (by_class * change)
+    # What all classes share leaves nothing behind, and a class that is all but certain has p_n (U_n - p . U) of the
+    # others alone: 1 - p would lose its digits.
+    change -= of_likeliest
+    change -= np.ones(len(change), u.dtype) @ (by_class * change)
     change *= by_class
     return u
 
@@ -55,6 +54,12 @@ def product(mean: Mean, scale: Array, parameters: Pair, x: Array, direction: Pai
     classes, width = direction[0].shape
     of_weight, of_bias = np.zeros((classes, width)), np.zeros(classes)
     is_number = scale.shape == (1, 1)
+    if is_number:
+        # The power of two in s goes first, and rounds nothing: sums over many rows need not have a place without it.
+        part, exponent = math.frexp(scale[0, 0])
+        weight, bias = direction
+        power = 2.0 ** (exponent - 1)
+        direction = weight * power, None if bias is None else bias * power
     step = max(4 * ROWS, BLOCK // ((width + 3 * classes) * x.itemsize) // ROWS * ROWS)
     # NumPy copies rows that are combined with one number in place to a buffer first, where that holds them.
     before = np.setbufsize(16)
@@ -68,7 +73,7 @@ def product(mean: Mean, scale: Array, parameters: Pair, x: Array, direction: Pai
             of_bias += r.T @ np.ones(len(r))
     finally:
         np.setbufsize(before)
-    return (of_weight * scale, of_bias * scale[0]) if is_number else (of_weight, of_bias)
+    return (of_weight * (2 * part), of_bias * (2 * part)) if is_number else (of_weight, of_bias)
 
 
 def _changes(mean: Mean, z: Array, parameters: Pair, direction: Pair) -> Array:
@@ -76,36 +81,26 @@ def _changes(mean: Mean, z: Array, parameters: Pair, direction: Pair) -> Array:
     if mean is IDENTITY:
         return affine(z, *direction)
     logits, u = both_affine(z, parameters, direction)
-    slope = slopes(mean, logits)
-    return coupled(slope, u) if mean.coupled else u * slope
+    if not mean.coupled:
+        return u * mean_or_slope(mean, logits)
+    p, of_likeliest = _softmax(_in_double(logits), u)
+    return coupled(p, u, of_likeliest)
 
 
-def both_affine(z: Array, first: Pair, second: Pair) -> tuple[Array, Array]:
-    """z W^T + b of both pairs, as `affine`; where K is small, by one product for both."""
-    classes, width = first[0].shape
-    rows = min(ROWS, ENTRIES // (2 * classes))
-    if len(z) <= ROWS or classes > COLUMNS or not z.flags.c_contiguous or not _one_dtype(z, *first, *second):
-        return affine(z, *first), affine(z, *second)
-    weight = np.concatenate([first[0], second[0]])
-    by_class = np.empty((2 * classes, len(z)), z.dtype)
-    head = len(z) - len(z) % rows
-    small = z[:head].reshape(-1, rows, width)
-    np.matmul(small, weight.T, out=by_class[:, :head].reshape(2 * classes, -1, rows).transpose(1, 2, 0))
-    np.matmul(weight, z[head:].T, out=by_class[:, head:])
-    if first[1] is not None and second[1] is not None:
-        by_class += np.concatenate([first[1], second[1]])[:, np.newaxis]
-    return by_class[:classes].T, by_class[classes:].T
-
-
-def _softmax(z: Array) -> Array:
-    by_class = z.T
+def _softmax(z: Array, u: Array | None) -> tuple[Array, Any]:
+    """p, and the U_nk of the likeliest class k of each row, (N,), where U is given.  z may be written into."""
+    by_class, reference = z.T, None
     if not (by_class.flags.c_contiguous and z.dtype.kind == "f"):
-        return softmax(z)
+        p = softmax(z)
+        return p, u if u is None else u[np.arange(len(u)), p.argmax(axis=1)]
     by_class -= np.maximum.reduce(by_class, axis=0)
-    np.exp(by_class, out=by_class)
-    by_class *= 1 / (np.ones(len(by_class), z.dtype) @ by_class)
-    return z
+    if u is not None:  # in a third of the time that the places of the largest take
+        beside = by_class * FAR
+        beside += u.T
+        reference = np.maximum.reduce(beside, axis=0)
+    return softmax_by_class(by_class).T, reference
 
 
-def _one_dtype(z: Array, *others: Array | None) -> bool:
-    return all(array is None or array.dtype == z.dtype for array in others)
+def _in_double(z: Array) -> Array:
+    """In single precision, p would not sum to 1 near enough."""
+    return z.astype(np.result_type(z, np.float64), copy=False)

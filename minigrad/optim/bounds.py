@@ -30,6 +30,14 @@ def room_for(theta: Array) -> Room | None:
     return Room(1e-3 * float(info.eps) * float(info.max), math.sqrt(theta.size * float(info.tiny)))
 
 
+def usual_norm(gradients: Sequence[Array]) -> float:
+    """The norm of all of them together; NaN or infinite where they are, or where squares overflow."""
+    squares = 0.0
+    for g in gradients:
+        squares += float(np.vdot(g, g))
+    return math.sqrt(squares)
+
+
 def gradient_norm(who: object, gradients: Gradients) -> float:
     """The norm of all gradients together, finite (TypeError, FloatingPointError)."""
     total = 0.0
@@ -59,18 +67,21 @@ def _norm_of_large(who: object, gradients: Gradients) -> float:
 def cannot_overflow(rule: Any, theta: Array, norm: float, groups: Sequence[Group], room: Room | None) -> bool:
     """No number of the next step can overflow, whatever the entries of a gradient of this norm are.
 
-    `group.largest` holds bounds of the slots before the step, and afterwards those after it.
+    Nor is theta NaN or infinite.  `group.largest` holds bounds of the slots before the step, and afterwards those
+    after it.
     """
     if room is None:
         return False
     enough, lost = room
+    squares = float(np.vdot(theta, theta))
+    if not (squares < math.inf or all_finite(theta)):  # whoever wrote it there, a step is to say so
+        return False
     reached = g = 1.001 * norm + lost  # a norm is rounded, by less than a thousandth
-    at = 0.0
     for group in groups:
         s = group.settings
         decay = 0.0
         if s.weight_decay:  # without, what the step takes from theta does not depend on it: see `enough`
-            at = at or 1.001 * math.sqrt(np.vdot(theta, theta)) + lost
+            at = 1.001 * math.sqrt(squares) + lost
             decay = at * s.weight_decay
             reached += at + s.learning_rate * decay
         reached += rule.reach(s, g if s.decoupled else g + decay, group.largest) + s.learning_rate

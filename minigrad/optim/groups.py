@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from minigrad.optim.settings import Settings
 from minigrad.typing import Array, Gradients
 
-BLOCK = 262144  # numbers of a block: parameters, gradient, moments and scratch of one stay in the cache together
+BLOCK = 262144  # numbers of a block: what a rule reads and writes of it, 3 to 12 MB, stays in the last cache
 SMALL = 40960  # numbers of several parameters whose gradients are copied together: a block costs more than the copy
 
 
@@ -22,6 +21,7 @@ class Group:
     def __init__(self, changed: Settings, dtype: Any) -> None:
         self.changed = changed
         self.dtype = np.dtype(dtype)  # of the steps
+        self._most = float(np.finfo(self.dtype).max)
         self.base: Settings = {}  # before the schedule
         self.settings = SimpleNamespace(base=self.base)  # after it: what the next step uses, as attributes
         self.largest: dict[str, float] = {}  # bounds of the slots, see Optimizer.reach
@@ -36,8 +36,11 @@ class Group:
         """Use these where a schedule says so."""
         s = self.settings
         vars(s).update(changed)
-        # The rate once more, as the ufuncs want it: of a small vector, turning a float into it takes half of a pass.
-        s.rate = np.array(s.learning_rate if s.learning_rate < np.finfo(self.dtype).max else math.inf, self.dtype)
+        if s.learning_rate <= self._most:
+            s.learning_rate_as_array = np.array(s.learning_rate, self.dtype)
+        else:
+            with np.errstate(over="ignore"):  # what becomes of it, infinity or the largest number, the step finds out
+                s.learning_rate_as_array = np.array(s.learning_rate, self.dtype)
 
 
 class Block(NamedTuple):
@@ -49,11 +52,10 @@ class Block(NamedTuple):
     place: slice  # of the gradient of its stretch
 
 
-class Part(NamedTuple):
+class Share(NamedTuple):
     """One parameter of a stretch, and where its gradient is copied to, unless it is alone."""
 
     name: str
-    shape: tuple[int, ...]
     view: Array | None
 
 
@@ -61,42 +63,39 @@ class Stretch(NamedTuple):
     """Neighbours of one group: one parameter, or several small ones, whose gradients a buffer joins."""
 
     group: Group
-    parts: list[Part]
+    shares: list[Share]
     buffer: Array
     blocks: list[Block]
 
-    def gradient(self, gradients: Gradients) -> Array:
-        """Its part of the gradients, one array."""
-        for name, _, view in self.parts:
-            if view is None:
-                return gradients[name]
-            view[...] = gradients[name]
-        return self.buffer
 
+def are_usual(gradients: Any, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> bool:
+    """They are what nearly every step gives: plain arrays of this very type, one for each parameter, of its shape.
 
-def joined(stretches: list[Stretch], gradients: Gradients, dtype: Any) -> tuple[list[Array], float]:
-    """The gradient of each stretch, and the norm of all, where they are what nearly every step gives: plain arrays of
-    this very type, one for each parameter, of its shape.  Of others the norm is NaN: what is wrong with them, if
-    anything, is for `require_gradients` and `gradient_norm` to say.
+    What is wrong with others, if anything, is for `require_gradients` and `gradient_norm` to say.
     """
+    if type(gradients) is not dict or len(gradients) != len(shapes):
+        return False
+    for name, shape in shapes.items():
+        g = gradients.get(name)
+        if type(g) is not np.ndarray or g.dtype != dtype or g.shape != shape:
+            return False
+    return True
+
+
+def gathered(stretches: list[Stretch], gradients: Gradients) -> list[Array]:
+    """The gradient of each stretch, one array."""
     found: list[Array] = []
-    count, squares = 0, 0.0
-    for _, parts, own, _ in stretches:
-        for name, shape, view in parts:
-            g = gradients.get(name)
-            if type(g) is not np.ndarray or g.dtype != dtype or g.shape != shape:
-                return found, math.nan
+    for _, shares, g, _ in stretches:
+        for name, view in shares:
             if view is None:
-                own = g
+                g = gradients[name]
             else:
-                view[...] = g
-            count += 1
-        found.append(own)
-        squares += float(np.vdot(own, own))
-    return found, math.sqrt(squares) if count == len(gradients) else math.nan
+                view[...] = gradients[name]
+        found.append(g)
+    return found
 
 
-def clipped(g: Array, factor: float, most: float | None, out: Array) -> Array:
+def limited(g: Array, factor: float, most: float | None, out: Array) -> Array:
     """`g` times `factor`, in the type of `out` and within +-most; what is given is not changed."""
     if g.dtype != out.dtype:
         out[...] = g
@@ -118,10 +117,10 @@ def stretches(
     begin = 0
     for names in _runs(named, groups):
         size = sum(named[name].size for name in names)
-        buffer, parts, place = np.empty(size if len(names) > 1 else 0, scratch.dtype), [], 0
+        buffer, shares, place = np.empty(size if len(names) > 1 else 0, scratch.dtype), [], 0
         for name in names:
-            shape, stop = named[name].shape, place + named[name].size
-            parts.append(Part(name, shape, buffer[place:stop].reshape(shape) if len(names) > 1 else None))
+            stop = place + named[name].size
+            shares.append(Share(name, buffer[place:stop].reshape(named[name].shape) if len(names) > 1 else None))
             place = stop
         blocks = []
         for start in range(0, size, BLOCK):
@@ -129,7 +128,7 @@ def stretches(
             at = slice(begin + start, begin + stop)
             slots = {slot: vector[at] for slot, vector in vectors.items()}
             blocks.append(Block(theta[at], slots, scratch[:, : stop - start], slice(start, stop)))
-        found.append(Stretch(groups[names[0]], parts, buffer, blocks))
+        found.append(Stretch(groups[names[0]], shares, buffer, blocks))
         begin += size
     return found
 

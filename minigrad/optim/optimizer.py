@@ -10,8 +10,8 @@ import numpy as np
 
 from minigrad.checks import kind, require_gradients, require_layer, require_number
 from minigrad.layer import Layer
-from minigrad.optim.bounds import all_or_nothing, cannot_overflow, find_largest, gradient_norm, room_for
-from minigrad.optim.groups import BLOCK, Group, clipped, joined, stretches
+from minigrad.optim.bounds import all_or_nothing, cannot_overflow, find_largest, gradient_norm, room_for, usual_norm
+from minigrad.optim.groups import BLOCK, Group, are_usual, gathered, limited, stretches
 from minigrad.optim.records import as_written, require_made_alike
 from minigrad.optim.schedules import Schedule, checked_course, require_counted
 from minigrad.optim.settings import Settings, checked_groups, checked_settings
@@ -33,10 +33,10 @@ class Optimizer:
                        {"weight_decay": 0.0}}; where several patterns match, the last one decides
         schedule       how the learning rate changes with steps or epochs: see `Schedule`
 
-    `step` changes all parameters or, where a gradient is missing, misshapen or not finite, or would make a number
-    overflow, none (ValueError, TypeError, FloatingPointError).  `gradient_norm` is that of the last step, before
-    clipping; `never_moved` names the parameters whose gradient was 0 at every step so far.  `learning_rate` may be set,
-    later to 0 too, as in groups, where nothing is to move; the other settings are those that it was made with.
+    `step` changes all parameters or, where a gradient is missing, misshapen or not finite, a parameter not finite, or a
+    number would overflow, none (ValueError, TypeError, FloatingPointError).  `gradient_norm` is that of the last step,
+    before clipping; `never_moved` names the parameters whose gradient was 0 at every step so far.  `learning_rate` may
+    be set, later to 0 too, as in groups, where nothing is to move; the other settings are those it was made with.
 
     A subclass writes `move`, what it keeps in `start`, and `check` of its settings.
     """
@@ -127,20 +127,25 @@ class Optimizer:
 
     def step(self, gradients: Gradients) -> None:
         """One step down `gradients`, {name: array} as `value_and_gradients` gives them."""
-        theta = self.theta.to_write_into(self)
-        parts, norm = joined(self._stretches, gradients, self._working) if type(gradients) is dict else ([], math.nan)
-        if not norm < math.inf:
+        theta = self.theta.vector
+        self.theta.require_writeable(self)
+        if are_usual(gradients, self.theta.shapes, self._working):
+            flat = gathered(self._stretches, gradients)
+            norm = usual_norm(flat)
+            norm = norm if norm < math.inf else gradient_norm(self, gradients)
+        else:
             require_gradients(self, self._named, gradients)
-            parts, norm = [], gradient_norm(self, gradients)
+            norm = gradient_norm(self, gradients)
+            with np.errstate(over="ignore", under="ignore"):  # of a wider type: the norm tells whether it overflows
+                flat = gathered(self._stretches, gradients)
         factor = 1.0 if self.clip_norm is None else min(1.0, self.clip_norm / (norm + 1e-6))
-        if self.schedule is not None:
-            self._follow_schedule()
+        self._follow_schedule()
         if cannot_overflow(self, theta, norm, self._groups, self._room):
-            self._move_all(gradients, parts, factor)
+            self._move_all(flat, factor)
         else:
             try:
                 with all_or_nothing(self, self._named, self.vectors):
-                    self._move_all(gradients, parts, factor)
+                    self._move_all(flat, factor)
             except FloatingPointError as error:
                 if any(group.settings.base.get("eps") == 0 for group in self._groups):
                     error.add_note("With eps=0 an entry whose gradients are all 0 is 0 / 0: pass eps=1e-8")
@@ -149,7 +154,7 @@ class Optimizer:
                 find_largest(self._groups, self.vectors)
         if self.never_moved:
             self.never_moved = {name for name in self.never_moved if not np.any(gradients[name])}
-        own = self.__dict__  # __setattr__ is for callers
+        own = self.__dict__  # __setattr__ stops mistakes of callers; here it would take a twentieth of a small step
         own["gradient_norm"] = norm
         own["steps"] += 1
 
@@ -243,16 +248,16 @@ class Optimizer:
         self._stretches = stretches(self._named, self._group_of, theta, self.vectors, scratch)
         self._room = room_for(theta)
 
-    def _move_all(self, gradients: Gradients, parts: list[Array], factor: float) -> None:
-        """Move all blocks; `parts` are the gradients of the stretches, or none where they are to be made of others."""
-        as_given = parts and factor == 1.0 and self.clip_value is None
-        for i, stretch in enumerate(self._stretches):
-            s = stretch.group.settings
-            flat = (parts[i] if parts else stretch.gradient(gradients)).ravel()
+    def _move_all(self, gradients: list[Array], factor: float) -> None:
+        """Move all blocks by the gradients of the stretches."""
+        unlimited = factor == 1.0 and self.clip_value is None
+        for stretch, gradient in zip(self._stretches, gradients, strict=True):
+            s, flat = stretch.group.settings, gradient.ravel()
+            as_given = unlimited and flat.dtype == self._working
             for theta, slots, scratch, place in stretch.blocks:
                 g = flat[place]
                 if not as_given:
-                    g = clipped(g, factor, self.clip_value, out=scratch[1])
+                    g = limited(g, factor, self.clip_value, out=scratch[1])
                 if s.weight_decay and s.decoupled:
                     theta *= 1 - s.learning_rate * s.weight_decay
                 elif s.weight_decay:

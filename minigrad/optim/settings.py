@@ -10,6 +10,12 @@ from minigrad.optim.schedules import Schedule
 
 Settings: TypeAlias = dict[str, Any]
 
+# What `move` finds in `s` besides the settings: no rule can have one of these names.
+RESERVED = (
+    "base",  # the settings before the schedule changed them
+    "learning_rate_as_array",  # as ufuncs want it: of a small vector, to turn a float into it takes half of a pass
+)
+
 
 class Options(TypedDict, total=False):
     """What every rule takes besides its own settings: see `Optimizer`."""
@@ -38,11 +44,15 @@ def require_fraction(who: object, name: str, value: Any) -> float:
 
 def checked_settings(who: object, settings: Settings, check: Callable[[Settings], Settings]) -> Settings:
     """Those that every rule has, and those of a rule of its own by `check`, as they are to be used."""
+    own = check(settings)
+    for name in RESERVED:
+        if name in own:
+            raise TypeError(f"{label(who)} cannot have a setting {name}: `move` finds something else there, rename it")
     return {
         "learning_rate": require_number(who, "learning_rate", settings["learning_rate"], least=0.0),
         "weight_decay": require_number(who, "weight_decay", settings["weight_decay"], least=0.0),
         "decoupled": require_flag(who, "decoupled", settings["decoupled"]),
-        **check(settings),
+        **own,
     }
 
 

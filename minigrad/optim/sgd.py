@@ -55,7 +55,7 @@ class SGD(Optimizer):
             b *= s.momentum
             b += np.multiply(g, 1 - s.dampening, out=scratch[0]) if s.dampening and self.steps else g
             g = np.add(g, np.multiply(b, s.momentum, out=scratch[0]), out=scratch[0]) if s.nesterov else b
-        theta -= np.multiply(g, s.rate, scratch[0])
+        theta -= np.multiply(g, s.learning_rate_as_array, scratch[0])
 
     def reach(self, s: Any, g: float, slots: dict[str, float]) -> float:
         if s.momentum:
