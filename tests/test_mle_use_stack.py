@@ -126,7 +126,8 @@ def test_a_stack_that_is_a_regression_says_the_same(family):
         np.testing.assert_allclose(a.effects, b.effects, rtol=1e-7, atol=1e-10)
         np.testing.assert_allclose(a.se, b.se, rtol=1e-7, atol=1e-10)
     a, b = own.influence(), other.influence()
-    np.testing.assert_allclose(a.leverage, b.leverage, rtol=1e-6)
+    # Of the softmax the stack has 12 parameters, of which 8 are identified: it ends where rounding lets it.
+    np.testing.assert_allclose(a.leverage, b.leverage, rtol=1e-5 if family == "softmax" else 1e-6)
     np.testing.assert_allclose(a.loglik("exact", [2, 9]), b.loglik("exact", [2, 9]), rtol=1e-8)
     np.testing.assert_allclose(a.residuals(), b.residuals(), rtol=1e-7, atol=1e-9)
     if family != "softmax":  # where a row enters by one number, so does its step; and parameters are identified

@@ -7,7 +7,7 @@ that the caller wrote.  `explain(cost)` shows the plan, `off()` does without, an
 
 from minigrad.fusions.base import Fusion
 from minigrad.fusions.bernoulli import LinearBernoulliNLLLoss, SigmoidBCELoss
-from minigrad.fusions.plan import Plan
+from minigrad.fusions.plan import FusionPlan
 from minigrad.fusions.rectified import LinearReLU
 from minigrad.fusions.softmax_regression import LinearLogSoftmaxNLLLoss, LogSoftmaxNLLLoss
 from minigrad.fusions.table import FUSIONS, explain, fuses, off, plan
@@ -19,7 +19,7 @@ __all__ = [
     "LinearLogSoftmaxNLLLoss",
     "LinearReLU",
     "LogSoftmaxNLLLoss",
-    "Plan",
+    "FusionPlan",
     "SigmoidBCELoss",
     "explain",
     "fuses",

@@ -1,4 +1,4 @@
-"""Plan: how the layers of a cost are run, some of them as one."""
+"""FusionPlan: how the layers of a cost are run, some of them as one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Placed(NamedTuple):
     places: tuple[str, ...]
 
 
-class Plan:
+class FusionPlan:
     """The layers of a cost from the lowest up, fused where the table says so.
 
     Where the table has a fusion for one pass over the upper end, and nothing below it has parameters, that is tried

@@ -13,7 +13,7 @@ from minigrad.checks import kind, label, require_layer
 from minigrad.containers import Sequential
 from minigrad.fusions.base import Fusion
 from minigrad.fusions.bernoulli import LinearBernoulliNLLLoss, SigmoidBCELoss
-from minigrad.fusions.plan import Plan, Table
+from minigrad.fusions.plan import FusionPlan, Table
 from minigrad.fusions.rectified import LinearReLU
 from minigrad.fusions.softmax_regression import LinearLogSoftmaxNLLLoss, LogSoftmaxNLLLoss
 from minigrad.layer import Layer
@@ -34,7 +34,7 @@ FUSIONS: Mapping[tuple[type[Layer], ...], type[Fusion]] = MappingProxyType(_tabl
 """{types of layers, from the lowest up: the fusion that they make}.  Only exact types count: a subclass may have other
 rules.  `fuses` adds to it."""
 
-_plans: WeakKeyDictionary[Layer, Plan | None] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Layer, FusionPlan | None] = WeakKeyDictionary()
 _is_on: ContextVar[bool] = ContextVar("fusions are on", default=True)
 
 
@@ -72,7 +72,7 @@ def off() -> Iterator[None]:
         _is_on.reset(token)
 
 
-def plan(cost: Layer) -> Plan | None:
+def plan(cost: Layer) -> FusionPlan | None:
     """How `cost` is run; None where no layers are fused, so that its own rules are."""
     if not _is_on.get() or type(cost) not in (Sequential, Penalized):
         return None
@@ -80,7 +80,7 @@ def plan(cost: Layer) -> Plan | None:
         return _plans[cost]
     except KeyError:
         pass
-    found = Plan(cost, _table)
+    found = FusionPlan(cost, _table)
     form = found if any(isinstance(part.layer, Fusion) for part in found.parts) else None
     _plans[cost] = form
     return form
