@@ -1,275 +1,228 @@
 """Time second derivatives and per-observation gradients on the digits, beside scikit-learn, JAX and PyTorch.
 
     python -m benchmarks.curvature            all, see below
-    python -m benchmarks.curvature --save     and write curvature.json
+    python -m benchmarks.curvature --save     and write curvature.json and its table in README.md
     python -m benchmarks.curvature --smoke    a few rows and rounds, to see that it runs
 
-W8   scores: per-observation gradients of 64 -> 32 tanh -> 10 on 500 rows, as arrays, and their norms alone
-W9   the exact Hessian of softmax regression, 1797 x 64 x 10, 650 parameters; and one product with a vector
-W9n  one Hessian-vector product of 64 -> 32 tanh -> 10 on 1797 rows
+scores      per-observation gradients of 64 -> 32 tanh -> 10 on 500 rows, as arrays, and their norms alone
+regression  the exact Hessian of softmax regression, 1797 x 64 -> 10, 650 parameters; and one product with a vector, at
+            the weights that Linear starts with, and where most rows are all but certain
+network     one Hessian-vector product of 64 -> 32 tanh -> 10 on 1797 rows
 
-Everything in float64; JAX compiled before it is timed.  Peers must agree with minigrad to 1e-9, or nothing is timed.
-One thread of one processor, rounds that take turns, medians and medians of ratios: as in `python -m benchmarks`.
+The two of the regression at its start are W9 of `python -m benchmarks`; per-observation gradients of a wider network in
+float32 are its W8.
+
+Everything in float64.  Peers must agree with minigrad to 1e-9, or nothing is timed; results are put into minigrad's
+order when they are compared, not when they are timed.  One thread of one processor, rounds that take turns, medians and
+medians of ratios: as in `python -m benchmarks`.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks import one_thread  # noqa: F401 - before NumPy
-from benchmarks.__main__ import environment, rounds
+from benchmarks.bars import of_library
+from benchmarks.report import duration, environment, libraries, ratio, save
+from benchmarks.report import table as markdown
+from benchmarks.run import Peer, Workload, measure
+from benchmarks.workloads.hessian import HESSIANS, PRODUCTS, Data, jax_cost, make_data, torch_cost
 
 # isort: split
 import numpy as np
 
 from minigrad import Linear, LogSoftmax, NLLLoss, Sequential, Tanh, value_and_gradients
-from minigrad.derivatives import hessian, hessian_vector_product, per_observation_gradients, scores_at
+from minigrad.derivatives import per_observation_gradients, scores_at
 
-HERE = Path(__file__).parent
-DIGITS = HERE.parent / "examples" / "data" / "digits.npz"
-Steps = dict[str, Callable[[], Any]]
+ROWS = 500  # of scores
 
 
 def main() -> None:
     """Parse the command line, time, report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curvature", description=__doc__.split("\n")[0])
-    parser.add_argument("--save", action="store_true", help="write curvature.json")
+    parser.add_argument("--save", action="store_true", help="write curvature.json and its table in README.md")
     parser.add_argument("--smoke", action="store_true", help="few rows and rounds; the figures mean nothing")
     options = parser.parse_args()
     if options.save and options.smoke:
         parser.error("--save replaces the published figures: it needs a run in full")
-    with np.load(DIGITS) as data:
-        labels = data["labels"].astype(int)
-        x = data["images"].astype(float).reshape(len(labels), -1) / 16
-    if options.smoke:
-        x, labels = x[:60], labels[:60]
-    report = {"environment": environment(), "results": run(x, labels, 1 if options.smoke else 9)}
+    results = []
+    for workload in WORKLOADS:
+        print(f"{workload.name} ...", file=sys.stderr, flush=True)
+        results.append(run(workload, options.smoke))
+    report = {"environment": environment(), "results": results}
     print(table(report))
     if options.save:
-        (HERE / "curvature.json").write_text(json.dumps(report, indent=2) + "\n")
+        save("curvature", report)
 
 
-def run(x: np.ndarray, labels: np.ndarray, count: int) -> list[dict[str, Any]]:
-    """Seconds and ratios to minigrad, by workload and peer."""
-    regression = Sequential(Linear(64, 10, rng=0), LogSoftmax(), NLLLoss("sum"))
-    rng = np.random.default_rng(0)
-    network = Sequential(Linear(64, 32, rng=rng), Tanh(), Linear(32, 10, rng=rng), LogSoftmax(), NLLLoss("sum"))
-    workloads = {
-        "W8: scores, as arrays": scores(network, x[:500], labels[:500]),
-        "W8: norms of scores": norms(network, x[:500], labels[:500]),
-        "W9: exact Hessian": hessians(regression, x, labels),
-        "W9: product": products(regression, x, labels),
-        "W9n: product of a network": products(network, x, labels),
+def run(workload: Workload, smoke: bool) -> dict[str, Any]:
+    """Seconds, and ratios to minigrad, of each peer."""
+    times = measure(workload, smoke).seconds
+    return {
+        "workload": workload.name,
+        "seconds": {name: float(np.median(seconds)) for name, seconds in times.items()},
+        "ratio": {name: float(np.median(seconds / times["minigrad"])) for name, seconds in times.items()},
     }
-    results = []
-    for title, steps in workloads.items():
-        expected = np.asarray(steps["minigrad"]())
-        for name, step in steps.items():
-            found = np.asarray(step())
-            error = float(np.abs(found - expected).max() / np.abs(expected).max())
-            if not error < 1e-9:
-                raise SystemExit(f"{title}: {name} differs from minigrad by {error:.1e}")
-        times = rounds(steps, count, 0.02)
-        results.append(
-            {
-                "workload": title,
-                "seconds": {name: float(np.median(seconds)) for name, seconds in times.items()},
-                "ratio": {
-                    name: float(np.median(seconds / times["minigrad"]))
-                    for name, seconds in times.items()
-                    if name != "minigrad"
-                },
-            }
-        )
-    return results
-
-
-def scores(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Steps:
-    """(N, P), by rows."""
-    size = sum(array.size for array in cost.parameters().values())
-
-    def joined(named: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(named[name]).reshape(-1, array.size) for name, array in arrays.items()], 1)
-
-    def loop() -> np.ndarray:
-        rows = np.empty((len(x), size))
-        for n in range(len(x)):
-            _, gradients = value_and_gradients(cost, x[n : n + 1], labels[n : n + 1])
-            rows[n] = np.concatenate([array.ravel() for array in gradients.values()])
-        return rows
-
-    arrays = cost.parameters()
-    steps: Steps = {"minigrad": lambda: joined(per_observation_gradients(cost, x, labels)), "a loop": loop}
-    if (of_torch := in_torch(cost, x, labels)) is not None:
-        torch, value, theta, xs, ts = of_torch
-        by_row = torch.func.vmap(torch.func.grad(value), in_dims=(None, 0, 0))
-        steps["torch.func"] = lambda: joined(by_row(theta, xs[:, None], ts[:, None]))
-    if (of_jax := in_jax(cost)) is not None:
-        jax, value_of = of_jax
-        by_rows = jax.jit(jax.vmap(jax.grad(value_of), in_axes=(None, 0, 0)))
-        steps["JAX"] = lambda: joined(jax.block_until_ready(by_rows(arrays, x[:, None], labels[:, None])))
-    return steps
-
-
-def norms(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Steps:
-    """The norm of each row of them."""
-    by_array = scores(cost, x, labels)
-    steps: Steps = {"minigrad": lambda: scores_at(cost, x, labels).norms()}
-    for name, step in by_array.items():
-        steps[f"{name}, by the array" if name == "minigrad" else name] = _norms_of(step)
-    return steps
-
-
-def _norms_of(step: Callable[[], Any]) -> Callable[[], Any]:
-    return lambda: np.linalg.norm(step(), axis=1)
-
-
-def hessians(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Steps:
-    """(P, P), in minigrad's order."""
-    steps: Steps = {"minigrad": lambda: hessian(cost, x, labels)}
-    order = np.concatenate([np.arange(640).reshape(10, 64), 640 + np.arange(10)[:, None]], axis=1).T.ravel()
-    if (of_sklearn := in_sklearn(cost, x, labels)) is not None:
-        loss, coefficients, target = of_sklearn
-
-        def by_sklearn() -> np.ndarray:
-            h = np.empty((650, 650))
-            h[np.ix_(order, order)] = loss.gradient_hessian(coefficients, x, target)[1]
-            return h
-
-        steps["scikit-learn"] = by_sklearn
-    if (of_jax := in_jax(cost)) is not None:
-        jax, value = of_jax
-        flat = np.concatenate([np.ravel(array) for array in cost.parameters().values()])
-
-        def of_flat(theta: Any) -> Any:
-            return value({"0.weight": theta[:640].reshape(10, 64), "0.bias": theta[640:]}, x, labels)
-
-        compiled = jax.jit(jax.hessian(of_flat))
-        steps["JAX"] = lambda: np.asarray(compiled(flat))
-    return steps
-
-
-def products(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Steps:
-    """H v of one vector."""
-    arrays = cost.parameters()
-    rng = np.random.default_rng(1)
-    v = {name: rng.normal(size=array.shape) for name, array in arrays.items()}
-    flat = np.concatenate([np.ravel(array) for array in v.values()])
-    steps: Steps = {"minigrad": lambda: hessian_vector_product(cost, flat, x, labels)}
-
-    def joined(named: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(named[name]).ravel() for name in arrays])
-
-    if len(arrays) == 2 and (of_sklearn := in_sklearn(cost, x, labels)) is not None:
-        loss, coefficients, target = of_sklearn
-        direction = np.column_stack([v["0.weight"], v["0.bias"]]).ravel(order="F")
-
-        def by_sklearn() -> np.ndarray:
-            _, product = loss.gradient_hessian_product(coefficients, x, target)
-            found = product(direction).reshape(10, 65, order="F")
-            return np.concatenate([found[:, :-1].ravel(), found[:, -1]])
-
-        steps["scikit-learn"] = by_sklearn
-    if (of_torch := in_torch(cost, x, labels)) is not None:
-        torch, value, theta, xs, ts = of_torch
-        along = {name: torch.tensor(array) for name, array in v.items()}
-
-        def by_torch() -> np.ndarray:
-            return joined(torch.func.jvp(lambda t: torch.func.grad(value)(t, xs, ts), (theta,), (along,))[1])
-
-        steps["torch.func"] = by_torch
-    if (of_jax := in_jax(cost)) is not None:
-        jax, value_of = of_jax
-        compiled = jax.jit(lambda t, d: jax.jvp(lambda theta: jax.grad(value_of)(theta, x, labels), (t,), (d,))[1])
-        steps["JAX"] = lambda: joined(jax.block_until_ready(compiled(arrays, v)))
-    return steps
-
-
-def in_sklearn(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Any:
-    """Its loss of linear models, which is private; None where there is none like it."""
-    try:
-        from sklearn._loss import HalfMultinomialLoss
-        from sklearn.linear_model._linear_loss import LinearModelLoss
-    except ImportError:
-        print("   scikit-learn is not installed, or keeps this elsewhere", file=sys.stderr)
-        return None
-    loss = LinearModelLoss(base_loss=HalfMultinomialLoss(n_classes=10), fit_intercept=True)
-    weight, bias = cost.parameters().values()
-    coefficients = np.asfortranarray(np.column_stack([weight, bias]))
-    target = labels.astype(float)
-    # It is a mean in later versions.
-    of_mean = not np.isclose(loss.loss(coefficients, x, target), cost(x, labels))
-    return _Summed(loss, len(x) if of_mean else 1), coefficients, target
-
-
-class _Summed:
-    """scikit-learn's mean as a sum."""
-
-    def __init__(self, loss: Any, factor: int) -> None:
-        self.own, self.factor = loss, factor
-
-    def gradient_hessian(self, *arguments: Any) -> tuple[Any, Any]:
-        gradient, h, _ = self.own.gradient_hessian(*arguments)
-        h *= self.factor
-        return gradient, h
-
-    def gradient_hessian_product(self, *arguments: Any) -> tuple[Any, Any]:
-        gradient, product = self.own.gradient_hessian_product(*arguments)
-        return gradient, lambda v: product(v) * self.factor
-
-
-def in_torch(cost: Sequential, x: np.ndarray, labels: np.ndarray) -> Any:
-    """(torch, value of named tensors, they, x and labels); None where torch is not installed."""
-    try:
-        import torch
-    except ImportError:
-        print("   torch is not installed", file=sys.stderr)
-        return None
-    torch.set_num_threads(1)
-    theta = {name: torch.tensor(array) for name, array in cost.parameters().items()}
-    last = 2 * (len(theta) // 2 - 1)
-
-    def value(theta: Any, x: Any, t: Any) -> Any:
-        for i in range(0, last, 2):
-            x = torch.tanh(x @ theta[f"{i}.weight"].T + theta[f"{i}.bias"])
-        logits = x @ theta[f"{last}.weight"].T + theta[f"{last}.bias"]
-        return torch.nn.functional.cross_entropy(logits, t, reduction="sum")
-
-    return torch, value, theta, torch.tensor(x), torch.tensor(labels)
-
-
-def in_jax(cost: Sequential) -> Any:
-    """(jax, value of named arrays); None where JAX is not installed."""
-    try:
-        import jax
-        import jax.numpy as jnp
-    except ImportError:
-        print("   JAX is not installed", file=sys.stderr)
-        return None
-    jax.config.update("jax_enable_x64", True)
-    last = 2 * (len(cost.parameters()) // 2 - 1)
-
-    def value(theta: Any, x: Any, t: Any) -> Any:
-        for i in range(0, last, 2):
-            x = jnp.tanh(x @ theta[f"{i}.weight"].T + theta[f"{i}.bias"])
-        log_p = jax.nn.log_softmax(x @ theta[f"{last}.weight"].T + theta[f"{last}.bias"])
-        return -jnp.take_along_axis(log_p, t[:, None], axis=1).sum()
-
-    return jax, value
 
 
 def table(report: dict[str, Any]) -> str:
-    """Markdown: milliseconds of minigrad, and times as long for each peer."""
-    lines = ["| workload | minigrad, ms | peers take |", "|---|---:|---|"]
-    for result in report["results"]:
-        peers = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in result["ratio"].items())
-        lines.append(f"| {result['workload']} | {1e3 * result['seconds']['minigrad']:.2f} | {peers} |")
-    lines += ["", ", ".join(f"{name} {value}" for name, value in report["environment"].items()) + "."]
-    return "\n".join(lines)
+    """Markdown: minigrad's time, and times as long for each library's quickest way."""
+    results = report["results"]
+    others = [name for name in libraries(result["ratio"] for result in results) if name != "minigrad"]
+    rows = [
+        [
+            result["workload"],
+            duration(result["seconds"]["minigrad"]),
+            *(ratio(of_library(result["ratio"], name)) for name in others),
+        ]
+        for result in results
+    ]
+    return markdown(["", "minigrad", *others], rows)
 
+
+def certain(smoke: bool) -> Data:
+    """The regression where most rows are all but certain."""
+    data = make_data(smoke)
+    weight = data.cost.parameters()["0.weight"]
+    return data._replace(cost=data.cost.with_parameters({"0.weight": 30 * weight}))
+
+
+def network(smoke: bool) -> Data:
+    """64 -> 32 tanh -> 10."""
+    rng = np.random.default_rng(0)
+    layers = Linear(64, 32, rng=rng), Tanh(), Linear(32, 10, rng=rng), LogSoftmax(), NLLLoss("sum")
+    return make_data(smoke)._replace(cost=Sequential(*layers))
+
+
+def few(smoke: bool) -> Data:
+    """The network, of as many rows as scores are taken of."""
+    cost, x, labels = network(smoke)
+    return Data(cost, x[:ROWS], labels[:ROWS])
+
+
+def ours(data: Data) -> Peer:
+    """The public API: (N, ...) by name."""
+    return Peer(lambda: per_observation_gradients(*data), lambda found: read(found.values()))
+
+
+def our_norms(data: Data) -> Peer:
+    """The public API, which makes no array of them."""
+    return Peer(lambda: scores_at(*data).norms(), lambda found: [found])
+
+
+def norms_of_arrays(data: Data) -> Peer:
+    """Of the arrays that the public API gives."""
+
+    def step() -> np.ndarray:
+        arrays = [array.reshape(len(data.x), -1) for array in per_observation_gradients(*data).values()]
+        return np.sqrt(sum(np.einsum("np,np->n", array, array) for array in arrays))
+
+    return Peer(step, lambda found: [found])
+
+
+def loop(data: Data) -> Peer:
+    """The gradients of one row after the other."""
+    return Peer(
+        lambda: list(gradients_by_row(data)), lambda found: [np.array(rows) for rows in zip(*found, strict=True)]
+    )
+
+
+def loop_norms(data: Data) -> Peer:
+    """The norm of one row's gradients after the other."""
+
+    def step() -> np.ndarray:
+        return np.sqrt([sum(np.vdot(array, array) for array in arrays) for arrays in gradients_by_row(data)])
+
+    return Peer(step, lambda found: [found])
+
+
+def gradients_by_row(data: Data) -> Any:
+    """Of each row, its arrays."""
+    cost, x, labels = data
+    for n in range(len(x)):
+        yield value_and_gradients(cost, x[n : n + 1], labels[n : n + 1])[1].values()
+
+
+def torchs(data: Data) -> Peer:
+    """PyTorch: torch.func.vmap of grad."""
+    import torch
+
+    value, theta, x, labels = torch_cost(data)
+    by_row, x, labels = torch.func.vmap(torch.func.grad(value), (None, 0, 0)), x[:, None], labels[:, None]
+    return Peer(lambda: by_row(theta, x, labels), lambda found: read(found[name] for name in theta))
+
+
+def torch_norms(data: Data) -> Peer:
+    """Of the arrays that PyTorch gives."""
+    import torch
+
+    arrays = torchs(data).step
+
+    def step() -> Any:
+        norms = [torch.linalg.vector_norm(array.flatten(1), dim=1) for array in arrays().values()]
+        return torch.linalg.vector_norm(torch.stack(norms), dim=0)
+
+    return Peer(step, lambda found: [found])
+
+
+def jaxs(data: Data) -> Peer:
+    """JAX, compiled: vmap of grad."""
+    import jax
+
+    value, theta, x, labels = jax_cost(data)
+    by_row = jax.jit(jax.vmap(jax.grad(value), (None, 0, 0)))
+    x, labels = jax.block_until_ready((x[:, None], labels[:, None]))
+    names = list(data.cost.parameters())
+    return Peer(
+        lambda: jax.block_until_ready(by_row(theta, x, labels)), lambda found: read(found[name] for name in names)
+    )
+
+
+def jax_norms(data: Data) -> Peer:
+    """JAX, compiled: the norms as well."""
+    import jax
+
+    value, theta, x, labels = jax_cost(data)
+
+    def norm(theta: Any, x: Any, labels: Any) -> Any:
+        return jax.numpy.sqrt(sum((array**2).sum() for array in jax.grad(value)(theta, x, labels).values()))
+
+    by_row = jax.jit(jax.vmap(norm, (None, 0, 0)))
+    x, labels = jax.block_until_ready((x[:, None], labels[:, None]))
+    return Peer(lambda: jax.block_until_ready(by_row(theta, x, labels)), lambda found: [found])
+
+
+def read(arrays: Any) -> list[np.ndarray]:
+    """As NumPy's."""
+    return [np.asarray(array) for array in arrays]
+
+
+Makers = Mapping[str, Callable[[Data], Peer]]
+SCORES: Makers = {"minigrad": ours, "a loop": loop, "PyTorch": torchs, "JAX": jaxs}
+NORMS: Makers = {
+    "minigrad": our_norms,
+    "of the arrays": norms_of_arrays,
+    "a loop": loop_norms,
+    "PyTorch": torch_norms,
+    "JAX": jax_norms,
+}
+NETWORK: Makers = {name: make for name, make in PRODUCTS.items() if name != "scikit-learn"}
+
+
+def workload(name: str, data: Callable[[bool], Data], makers: Makers) -> Workload:
+    """Named by what it is."""
+    return Workload(name, name, "float64", data, makers, budget=6.0, slack=0.1)
+
+
+WORKLOADS = [
+    workload("scores, as arrays", few, SCORES),
+    workload("norms of scores", few, NORMS),
+    workload("regression, exact Hessian", make_data, HESSIANS),
+    workload("regression, one product", make_data, PRODUCTS),
+    workload("regression, one product, rows all but certain", certain, PRODUCTS),
+    workload("network, one product", network, NETWORK),
+]
 
 if __name__ == "__main__":
     main()

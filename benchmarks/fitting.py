@@ -1,7 +1,7 @@
 """Time what `fit` adds to a step, beside the loop by hand that it stands for.
 
     python -m benchmarks.fitting             softmax regression, batches of 32 x 64
-    python -m benchmarks.fitting --save      and write fitting.json
+    python -m benchmarks.fitting --save      and write fitting.json and its line in README.md
     python -m benchmarks.fitting --smoke     a moment of it, to see that it runs
 
 Both go through the same batches, gradients and steps, in turns, on one thread of one processor; `fit` also keeps the
@@ -9,20 +9,17 @@ history, the last good parameters, and an eye on the clock and on Ctrl-C.  Media
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks import one_thread  # noqa: F401 - before NumPy
-from benchmarks.__main__ import environment
+from benchmarks.report import environment, save
 
 # isort: split
 import numpy as np
 
 from minigrad import SGD, Linear, LogSoftmax, NLLLoss, Sequential, fit, minibatches, value_and_gradients
 
-HERE = Path(__file__).parent
 BATCH, STEPS = 32, 500
 
 
@@ -34,10 +31,15 @@ def main() -> None:
     options = parser.parse_args()
     if options.save and options.smoke:
         parser.error("--save replaces the published figures: it needs a run in full")
-    result = run(2 if options.smoke else 40)
-    print(f"a step by hand takes {result['by_hand']:.1f} us, fit adds {result['added']:.1f} us")
+    report = {"environment": environment(), **run(2 if options.smoke else 40)}
+    print(table(report))
     if options.save:
-        (HERE / "fitting.json").write_text(json.dumps({"environment": environment(), **result}, indent=2) + "\n")
+        save("fitting", report)
+
+
+def table(report: dict[str, Any]) -> str:
+    """A sentence."""
+    return f"A step by hand takes {report['by_hand']:.1f} us; `fit` adds {report['added']:.1f} us to it."
 
 
 def run(rounds: int) -> dict[str, Any]:

@@ -1,40 +1,52 @@
 """Time maximum likelihood fits with their standard errors, beside statsmodels and scikit-learn.
 
     python -m benchmarks.inference            200 000 rows, 20 columns, yes or no
-    python -m benchmarks.inference --save     and write inference.json
+    python -m benchmarks.inference --save     and write inference.json and its table in README.md
     python -m benchmarks.inference --smoke    a few rows and rounds, to see that it runs
 
 `minigrad.mle.fit` looks at the data, finds out whether there is an estimate, finds it, and its standard errors.
 statsmodels finds the estimate and its errors, scikit-learn the estimate alone: each of its solvers has the loosest of
-its tolerances, powers of ten, whose answer is right to 1e-8.  `error` is the largest distance from a Newton solution
-in standard errors, `memory` the most that Python's allocators held beyond the data.  One thread of one processor,
-rounds that take turns, medians and medians of ratios: as in `python -m benchmarks`.
+its tolerances, powers of ten, whose answer is right to 1e-8.  `error` is the largest distance, in standard errors, from
+the solution of Newton's steps written here in NumPy; `memory` the most that Python's allocators held beyond the data.
+One thread of one processor, rounds that take turns, medians and medians of ratios: as in `python -m benchmarks`.
 """
 
 import argparse
-import json
 import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
 
 from benchmarks import one_thread  # noqa: F401 - before NumPy
-from benchmarks.__main__ import environment, rounds
+from benchmarks.report import duration, environment, ratio, save
+from benchmarks.report import table as markdown
+from benchmarks.run import LeftOut, rounds
 
 # isort: split
 import numpy as np
 
 from minigrad import BernoulliNLLLoss, Linear, Sequential, mle
 
-HERE = Path(__file__).parent
 ROWS, COLUMNS = 200_000, 20
 ACCURACY = 1e-8  # standard errors
 SOLVERS = ("lbfgs", "newton-cholesky", "newton-cg")
 TOLERANCES = [10.0**-power for power in range(3, 13)]
 OURS = "minigrad.mle.fit"
+Found = dict[str, tuple[Callable[[], Any], float]]  # a step and its error, by name
+
+
+class Reference(NamedTuple):
+    """The estimate, columns first and the constant last, and its standard errors."""
+
+    params: np.ndarray
+    se: np.ndarray
+
+    def error(self, params: np.ndarray) -> float:
+        """The largest distance from the estimate, in standard errors."""
+        return float(np.max(np.abs(params - self.params) / self.se))
 
 
 def main() -> None:
@@ -46,10 +58,13 @@ def main() -> None:
     if options.save and options.smoke:
         parser.error("--save replaces the published figures: it needs a run in full")
     x, y = data(2000 if options.smoke else ROWS)
-    report = {"environment": environment(), "results": run(x, y, 1 if options.smoke else 9)}
+    report = {
+        "environment": environment() | {"statsmodels": installed_version()},
+        "results": run(x, y, 1 if options.smoke else 9),
+    }
     print(table(report))
     if options.save:
-        (HERE / "inference.json").write_text(json.dumps(report, indent=2) + "\n")
+        save("inference", report)
 
 
 def data(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,20 +78,20 @@ def data(rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 def run(x: np.ndarray, y: np.ndarray, count: int) -> dict[str, Any]:
     """Seconds, ratio to ours, error and memory, by library; the time of a summary."""
-    best = ours(x, y)
+    best, right = ours(x, y), reference(x, y)
+    if (error := right.error(best.params)) > ACCURACY or not np.allclose(best.se, right.se, rtol=1e-6, atol=0):
+        raise SystemExit(f"{OURS} is {error:.1e} standard errors from the maximum, or these are not right")
     steps: dict[str, Callable[[], Any]] = {OURS: partial(ours, x, y)}
-    results: dict[str, Any] = {OURS: {"error": 0.0, "memory": memory(steps[OURS])}}
-    for name, make in (("statsmodels", statsmodels), ("scikit-learn", scikit_learn)):
+    results: dict[str, Any] = {OURS: {"error": error, "memory": memory(steps[OURS])}}
+    for make in (statsmodels, scikit_learn):
         try:
-            found = make(x, y, best)
-        except ImportError:
-            print(f"   {name} is not installed", file=sys.stderr)
+            found = make(x, y, right)
+        except (ImportError, LeftOut) as reason:
+            print(f"   {make.__name__} is left out: {reason}", file=sys.stderr)
             continue
         for called, (step, error) in found.items():
             steps[called] = step
             results[called] = {"error": error, "memory": memory(step)}
-    if "statsmodels" in steps:
-        results[OURS]["error"] = results["statsmodels"]["error"]  # they are as far from each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         times = rounds(steps, count, 0.0)
@@ -89,6 +104,21 @@ def run(x: np.ndarray, y: np.ndarray, count: int) -> dict[str, Any]:
     return results
 
 
+def reference(x: np.ndarray, y: np.ndarray) -> Reference:
+    """By Newton's steps from zero: H = X^T diag(p (1 - p)) X, theta <- theta + H^-1 X^T (y - p)."""
+    design = np.column_stack([x, np.ones(len(x))])
+    theta = np.zeros(design.shape[1])
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-design @ theta))
+        covariance = np.linalg.inv(design.T @ (design * (p * (1 - p))[:, np.newaxis]))
+        move = covariance @ (design.T @ (y - p))
+        theta += move
+        se = np.sqrt(np.diag(covariance))
+        if np.all(np.abs(move) <= 1e-12 * se):
+            return Reference(theta, se)
+    raise SystemExit("Newton's steps do not end: these data have no estimate to compare with")
+
+
 def ours(x: np.ndarray, y: np.ndarray) -> Any:
     """A fit from the start, with its standard errors."""
     result = mle.fit(Sequential(Linear(x.shape[1], 1, rng=0), BernoulliNLLLoss("sum")), x, y)
@@ -96,7 +126,7 @@ def ours(x: np.ndarray, y: np.ndarray) -> Any:
     return result
 
 
-def statsmodels(x: np.ndarray, y: np.ndarray, best: Any) -> dict[str, tuple[Callable[[], Any], float]]:
+def statsmodels(x: np.ndarray, y: np.ndarray, right: Reference) -> Found:
     """Logit.fit by its default, Newton's method, and standard errors."""
     import statsmodels.api as sm
 
@@ -105,32 +135,29 @@ def statsmodels(x: np.ndarray, y: np.ndarray, best: Any) -> dict[str, tuple[Call
         assert np.isfinite(found.bse).all()
         return found
 
-    return {"statsmodels": (step, error_of(np.roll(step().params, -1), best))}
+    if (error := right.error(np.roll(step().params, -1))) > ACCURACY:
+        raise LeftOut(f"it stops {error:.1e} standard errors from the maximum")
+    return {"statsmodels": (step, error)}
 
 
-def scikit_learn(x: np.ndarray, y: np.ndarray, best: Any) -> dict[str, tuple[Callable[[], Any], float]]:
+def scikit_learn(x: np.ndarray, y: np.ndarray, right: Reference) -> Found:
     """LogisticRegression without a penalty, by each solver that gets there."""
     from sklearn.linear_model import LogisticRegression
 
-    found: dict[str, tuple[Callable[[], Any], float]] = {}
+    found: Found = {}
     for solver in SOLVERS:
         for tolerance in TOLERANCES:
             model = LogisticRegression(C=np.inf, solver=solver, tol=tolerance, max_iter=1000)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model.fit(x, y)
-            error = error_of(np.append(model.coef_[0], model.intercept_), best)
+            error = right.error(np.append(model.coef_[0], model.intercept_))
             if error <= ACCURACY:
                 found[f"scikit-learn, {solver}, tol={tolerance:.0e}"] = (partial(model.fit, x, y), error)
                 break
         else:
             print(f"   scikit-learn's {solver} does not get there", file=sys.stderr)
     return found
-
-
-def error_of(params: np.ndarray, best: Any) -> float:
-    """The largest distance from the estimate, in standard errors."""
-    return float(np.max(np.abs(params - best.params) / best.se))
 
 
 def memory(step: Callable[[], Any]) -> float:
@@ -144,16 +171,34 @@ def memory(step: Callable[[], Any]) -> float:
     return peak / 1e6
 
 
+def installed_version() -> str:
+    """Of statsmodels, which only this command uses."""
+    try:
+        return version("statsmodels")
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def table(report: dict[str, Any]) -> str:
     """Markdown."""
-    lines = ["| fit | seconds | ratio | error, in standard errors | memory, MB |", "|---|---:|---:|---:|---:|"]
-    for name, result in report["results"].items():
-        if name != "summary()":
-            cells = f"{result['seconds']:.3f} | {result['ratio']:.2f}x | {result['error']:.0e} | {result['memory']:.0f}"
-            lines.append(f"| {name} | {cells} |")
-    lines += ["", f"summary(): {report['results']['summary()']['seconds'] * 1e3:.2f} ms."]
-    lines += ["", ", ".join(f"{name} {value}" for name, value in report["environment"].items()) + "."]
-    return "\n".join(lines)
+    results = report["results"]
+    rows = [
+        [
+            name,
+            duration(result["seconds"]),
+            ratio(result["ratio"]),
+            f"{result['error']:.0e}",
+            f"{result['memory']:.0f}",
+        ]
+        for name, result in results.items()
+        if name != "summary()"
+    ]
+    shown = markdown(["fit", "time", "ratio", "error, in standard errors", "memory, MB"], rows)
+    seconds = duration(results["summary()"]["seconds"])
+    known = report["environment"].get("statsmodels")
+    return f"{shown}\n\n`summary()` takes {seconds}, once the null model and the Hauck-Donner flags are known." + (
+        f" statsmodels is {known}." if known else ""
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.run import installed, require_agreement
+from benchmarks.workloads import WORKLOADS
 from minigrad import (
     SGD,
     Linear,
@@ -81,3 +83,27 @@ def test_softmax_regression_equals_jax():
     assert value == pytest.approx(float(expected), rel=1e-14)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, of[name], rtol=1e-12, atol=1e-15)
+
+
+BY_HAND = "NumPy by hand"
+
+
+@pytest.mark.parametrize("workload", [w for w in WORKLOADS if BY_HAND in w.peers], ids=lambda workload: workload.key)
+def test_the_formulas_written_by_hand_give_the_numbers_of_the_benchmarks(workload):
+    peers = {name: make for name, make in workload.peers.items() if name in ("minigrad", BY_HAND)}
+    require_agreement(workload, installed(peers, workload.data(True)))
+
+
+MODULES = {"autograd": "autograd", "MyGrad": "mygrad", "scikit-learn": "sklearn", "ONNX Runtime": "onnxruntime"}
+SOME = [w for w in WORKLOADS if w.key in ("W2, float64", "W4", "W6a", "W6c", "I10k")]
+
+
+@pytest.mark.parametrize(
+    ("workload", "name"),
+    [(w, name) for w in SOME for name in MODULES if name in w.peers],
+    ids=lambda value: getattr(value, "key", value),
+)
+def test_other_libraries_give_the_numbers_of_the_benchmarks(workload, name):
+    pytest.importorskip(MODULES[name])
+    peers = {peer: workload.peers[peer] for peer in ("minigrad", name)}
+    require_agreement(workload, installed(peers, workload.data(True)))
