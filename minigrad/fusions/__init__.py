@@ -15,11 +15,11 @@ from minigrad.fusions.table import FUSIONS, explain, fuses, off, plan
 __all__ = [
     "FUSIONS",
     "Fusion",
+    "FusionPlan",
     "LinearBernoulliNLLLoss",
     "LinearLogSoftmaxNLLLoss",
     "LinearReLU",
     "LogSoftmaxNLLLoss",
-    "FusionPlan",
     "SigmoidBCELoss",
     "explain",
     "fuses",
