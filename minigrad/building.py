@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_count, require_layer
+from minigrad.checks import require_layer
 from minigrad.containers import Sequential
 from minigrad.layer import Layer
 from minigrad.losses import Loss, Penalized
+from minigrad.shapes import batch_of
 
 Model = TypeVar("Model", bound=Layer)
 
@@ -30,7 +31,7 @@ def build(model: Model, shape: Any) -> Model:
     )
     """
     require_layer(build, model)
-    batch = _batch(shape)
+    batch = batch_of(build, shape)
     with np.errstate(all="ignore"):  # zeros need not be in the domain of every layer
         _below(copy.deepcopy(model))(batch)  # all or nothing: a width that fits below may fail above
         _below(model)(batch)
@@ -48,15 +49,3 @@ def _below(model: Layer) -> Layer:
         below = _below(top)
         return model if below is top else Sequential(*model[:-1], below)
     return model
-
-
-def _batch(shape: Any) -> Any:
-    if isinstance(shape, np.ndarray):
-        return shape
-    if isinstance(shape, tuple) and all(isinstance(size, int | np.integer) for size in shape):
-        return np.zeros((1, *(require_count(build, "sizes", size) for size in shape)))
-    if isinstance(shape, tuple) and all(isinstance(part, tuple | np.ndarray) for part in shape):
-        return tuple(_batch(part) for part in shape)
-    raise TypeError(
-        f"{label(build)} expects the shape of one row, such as (784,) or (1, 28, 28), or a batch, got {kind(shape)}"
-    )

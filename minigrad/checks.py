@@ -15,6 +15,10 @@ import numpy as np
 from minigrad.typing import Array, Gradients
 
 
+class ShapeError(ValueError):
+    """An array does not fit where it goes."""
+
+
 def kind(value: object) -> str:
     """What a value is, in a few words that fit an error message."""
     if isinstance(value, np.ndarray):
@@ -58,11 +62,34 @@ def require_layers(who: object, layers: Sequence[Any]) -> None:
 
 def require_tuple(who: object, value: Any, count: int | None, what: str = "z") -> None:
     """`value` is a tuple of `count` parts, or of any number of them, one or more (TypeError, ValueError)."""
-    parts = "arrays" if count is None else f"{count} arrays"
     if type(value) is not tuple:
-        raise TypeError(f"{label(who)} expects {what} to be a tuple of {parts}, got {kind(value)}: pass (a, b, ...)")
+        got = f"one array of shape {value.shape}" if isinstance(value, np.ndarray) else kind(value)
+        raise no_tuple(who, got, count, what)
     if len(value) != count if count is not None else not value:
-        raise ValueError(f"{label(who)} expects {what} to be a tuple of {parts}, got {len(value)}: one for each branch")
+        expected = f"a tuple of {_arrays(count)}"
+        raise ValueError(f"{label(who)} expects {what} to be {expected}, got {len(value)}: one for each branch")
+
+
+def require_shape(who: object, shape: Any, name: str = "z") -> None:
+    """`shape` is that of one array, and not of a tuple of them: in the words of `require_floating`."""
+    if shape and isinstance(shape[0], tuple):
+        raise not_one_array(who, shape, name)
+
+
+def no_tuple(who: object, got: str, count: int | None, what: str) -> TypeError:
+    """The error of something that ought to be a tuple of arrays."""
+    return TypeError(f"{label(who)} expects {what} to be a tuple of {_arrays(count)}, got {got}: pass (a, b, ...)")
+
+
+def not_one_array(who: object, parts: Any, name: str) -> TypeError:
+    """The error of a tuple that ought to be an array."""
+    return TypeError(
+        f"{label(who)} expects {name} to be one array, got a tuple of {len(parts)}: Add or Concatenate joins them"
+    )
+
+
+def _arrays(count: int | None) -> str:
+    return "arrays" if count is None else f"{count} arrays"
 
 
 def require_floating(who: object, z: Any, name: str = "z") -> None:
@@ -71,6 +98,8 @@ def require_floating(who: object, z: Any, name: str = "z") -> None:
     plain = type(z) is np.ndarray or (
         isinstance(z, np.ndarray | np.generic) and not isinstance(z, np.matrix | np.ma.MaskedArray)
     )
+    if type(z) is tuple:
+        raise not_one_array(who, z, name)
     if not plain:
         raise TypeError(
             f"{label(who)} expects {name} to be a NumPy array, got {kind(z)}: pass np.asarray({name}, dtype=float)"
@@ -90,7 +119,7 @@ def is_floating(value: object) -> bool:
 def require_delta(who: object, delta: Any, shape: tuple[int, ...]) -> None:
     """`delta` has the shape of the output (ValueError): another would broadcast to a wrong gradient."""
     if getattr(delta, "shape", ()) != shape:
-        raise ValueError(
+        raise ShapeError(
             f"{label(who)} expects delta of the shape of its output, {shape}, got {shape_of(delta)}: "
             "rule 2 of the layer above returned it, or the caller passed it"
         )
@@ -245,13 +274,6 @@ def require_axis(who: object, axis: Any) -> int:
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or axis == 0:
         raise ValueError(f"{label(who)} expects axis to be an integer other than 0, the batch, got {axis!r}")
     return int(axis)
-
-
-def axis_of(who: object, z: Array, axis: int) -> int:
-    """`axis` of z, counted from 0; not the batch (ValueError)."""
-    if not -z.ndim < axis < z.ndim:
-        raise ValueError(f"{label(who)} expects z with an axis {axis} beside the batch, got shape {z.shape}")
-    return axis % z.ndim
 
 
 def require_flag(who: object, name: str, value: Any, fix: str = "") -> bool:

@@ -36,7 +36,8 @@ from minigrad.checks import (
     require_parameter,
     require_replacement,
 )
-from minigrad.typing import Array, Delta, Gradients, Input
+from minigrad.shapes import shape_by_running, with_batch
+from minigrad.typing import Array, Delta, Formulas, Gradients, Input, Shapes
 
 
 class Layer:
@@ -46,6 +47,7 @@ class Layer:
     state_names: tuple[str, ...] = ()  # the attributes that rule 1 moves on: running statistics, a generator
     complex_safe: bool = True  # the rules are analytic, so that complex steps through them give derivatives
     rows_independent: bool = True  # row n of z_next depends on row n of z alone; declared, for the tests
+    formulas: Formulas | None = None  # the rules in LaTeX, for `explain`
 
     def __init_subclass__(cls) -> None:
         if isinstance(cls.parameter_names, str):
@@ -81,6 +83,22 @@ class Layer:
     def at_inference(self) -> Layer:
         """The layer that `layer(z)` applies, with rules of its own: itself, unless it behaves otherwise in training."""
         return self
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        """The shape of z_next for z of `shape`, batch first; of a tuple of arrays, a tuple of shapes.
+
+        Layers declare it, with the errors of rule 1.  Of one that does not, rule 1 is run on zeros; it is None where
+        that needs a target.
+        """
+        return shape_by_running(self, shape)
+
+    def check(self, input_shape: Any) -> Shapes:
+        """That all layers fit, before any data is seen: the shape of the output, such as (N, 10), for a batch of N.
+
+        `input_shape` is that of one row, such as (784,); for several inputs, a tuple of such.  The first layer that
+        does not fit raises the error of its rule 1, which says where it stands, what it is given and what would fit.
+        """
+        return self.output_shape(with_batch(self, input_shape))
 
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Delta, Gradients]:
         """Rules 2 and 3 in one sweep: (dC/dz, {name: dC/dparameter})."""
@@ -128,6 +146,8 @@ class Layer:
     # f >> g stacks g on top of f, and f + g adds their outputs: how, stands in containers/operators.py.
     __rshift__: Callable[[Any, Any], Any]
     __add__: Callable[[Any, Any], Any]
+    # model.summary(input_shape), a table of its layers: how, stands in watching/summary.py.
+    summary: Callable[..., Any]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -203,7 +203,7 @@ def test_wrong_masks_of_all_batches_are_told_what_is_expected():
 @pytest.mark.parametrize(
     ("z", "error", "message"),
     [
-        (Q, TypeError, r"expects z = \(q, k, v\) to be a tuple of 3 arrays, got ndarray"),
+        (Q, TypeError, r"expects z = \(q, k, v\) to be a tuple of 3 arrays, got one array of shape"),
         ((Q, K), ValueError, r"to be a tuple of 3 arrays, got 2"),
         ((Q, K, [1.0]), TypeError, "expects v to be a NumPy array, got list"),
         ((Q, K.astype(int), V), TypeError, "expects k of a floating type, got int64"),

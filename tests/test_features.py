@@ -213,6 +213,19 @@ def test_bilinear_takes_its_widths_from_the_first_batch(widths):
     assert repr(model.layers[1]) == "Bilinear(3, 4 -> 2)"
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "count"),
+    [
+        (Bilinear(3, 4, 2), ((5, 3), (5, 4)), 5 * 3 * 4 * 2),
+        (Bilinear(3, None, 2, bias=False), ((5, 6, 3), (5, 6, 4)), 5 * 6 * 3 * 4 * 2),
+        (RBF(3, 7), (5, 3), 5 * 3 * 7),
+        (RBF(None, 7), (5, 2, 3), 5 * 2 * 3 * 7),
+    ],
+)
+def test_multiply_adds(layer, shape, count):
+    assert layer.multiply_adds(shape) == count
+
+
 # All.
 
 U, V = np.ones((5, 3)), np.ones((5, 4))
@@ -242,7 +255,11 @@ U, V = np.ones((5, 3)), np.ones((5, 4))
         (lambda: Polynomial()(V[0]), ValueError, r"Polynomial\(2\) expects z of shape \(batch, features\), got \(4,\)"),
         (lambda: Bilinear(3, 4, 2.5), ValueError, "Bilinear expects out_features to be a positive integer, got 2.5"),
         (lambda: Bilinear(3, 4, 2, bias=0), TypeError, "Bilinear expects bias to be True or False, got int: see bias_"),
-        (lambda: Bilinear(3, 4, 2)(U), TypeError, r"Bilinear\(3, 4 -> 2\) expects z to be a tuple of 2 arrays, got nd"),
+        (
+            lambda: Bilinear(3, 4, 2)(U),
+            TypeError,
+            r"\(3, 4 -> 2\) expects z to be a tuple of 2 arrays, got one array of",
+        ),
         (lambda: Bilinear(3, 4, 2)((V, U)), ValueError, r"shapes \(batch, 3\) and \(batch, 4\), got \(5, 4\) and \(5,"),
         (lambda: Bilinear(3, None, 2)((U, V[:4])), ValueError, r"and \(batch, features\), got \(5, 3\) and \(4, 4\): "),
         (lambda: Bilinear(3, 4, 2)((U, V.astype(int))), TypeError, r"expects z\[1\] of a floating type, got int64"),

@@ -6,13 +6,16 @@ import pytest
 from minigrad.losses import (
     BCELoss,
     BCEWithLogitsLoss,
+    CrossEntropyLoss,
     GaussianNLLLoss,
     HingeLoss,
     HomoscedasticGaussianNLLLoss,
     HuberLoss,
     KLDivLoss,
+    Loss,
     MSELoss,
     MultiMarginLoss,
+    NLLLoss,
     PoissonNLLLoss,
     QuantileLoss,
     SmoothL1Loss,
@@ -50,7 +53,10 @@ MESSAGES = [
     (lambda: BCEWithLogitsLoss()(Z, SIGNS), r"from 0 to 1, got -1 in target.*: \(target \+ 1\) / 2 maps -1, 1 to 0, 1"),
     (lambda: BCEWithLogitsLoss()(Z, T + 9), r"expects target from 0 to 1, got .* in target\[0, 0\]"),
     (lambda: BCELoss(weight=[1, -1]), r"expects weight of 0 or more, got -1 in weight\[1\]"),
-    (lambda: BCELoss(weight=[1, 2])(Y, SHARES), r"weight that broadcasts to the shape of z, \(4, 3\), got \(2,\)"),
+    (
+        lambda: BCELoss(weight=[1, 2])(Y, SHARES),
+        r"broadcasts to the shape of z, \(4, 3\), got \(2,\): one number for all",
+    ),
     (
         lambda: BCEWithLogitsLoss(pos_weight=np.ones((5, 4, 3)))(Z, SHARES),
         r"pos_weight that broadcasts to the shape of z, \(4, 3\), got \(5, 4, 3\)",
@@ -63,12 +69,22 @@ MESSAGES = [
     (lambda: HuberLoss(delta=0), "HuberLoss expects delta to be a finite number above 0, got 0"),
     (lambda: MultiMarginLoss(margin=np.nan), "MultiMarginLoss expects margin to be a finite number, got nan"),
     (lambda: MultiMarginLoss(p=3), "MultiMarginLoss expects p to be 1 or 2, got 3"),
-    (lambda: MultiMarginLoss()(Z[0], [0]), r"expects z of shape \(batch, classes\), got \(3,\)"),
+    (
+        lambda: MultiMarginLoss()(Z[0], [0]),
+        r"expects z of shape \(batch, classes\), got \(3,\): z\[np.newaxis, :\] is a batch of one",
+    ),
+    (lambda: MultiMarginLoss()(Z[:, :0], [0]), r"got \(4, 0\): a row for each observation"),
+    (lambda: NLLLoss()(Z[0], 0), r"expects log_p of .*, got \(3,\): log_p\[np.newaxis, :\] is a batch of one"),
+    (lambda: CrossEntropyLoss()(Z[:, :0], [0]), r"expects z of .*, got \(4, 0\): the last axis holds the classes"),
+    (lambda: NLLLoss(class_weights=[1, 2])(Z, [0] * 4), "2 class weights, but log_p has 3 classes: it expects one we"),
     (lambda: MultiMarginLoss()(Z, [0, 1, 2, 3]), r"MultiMarginLoss\(mean, p=1, margin=1\) expects labels 0 \.\. 2"),
-    (lambda: MultiMarginLoss("mean", [1, 2])(Z, [0] * 4), "has 2 class weights, but z has 3 classes"),
+    (
+        lambda: MultiMarginLoss("mean", [1, 2])(Z, [0] * 4),
+        "has 2 class weights, but z has 3 classes: it expects one weight for each",
+    ),
     (lambda: QuantileLoss(1.0), "QuantileLoss expects q between 0 and 1, one number or several, got 1.0"),
     (lambda: QuantileLoss([]), r"one number or several, got \[\]"),
-    (lambda: QuantileLoss((0.1, 0.9))(Z, ROW), r"expects z of shape \(batch, \.\.\., 2\), got \(4, 3\)"),
+    (lambda: QuantileLoss((0.1, 0.9))(Z, ROW), r"expects z of shape \(batch, \.\.\., 2\), got \(4, 3\): the last axis"),
     (lambda: QuantileLoss((0.1, 0.5, 0.9))(Z, T), r"expects target of shape \(4,\), got \(4, 3\)"),
     (lambda: GaussianNLLLoss()((Z, -Y), T), r"expects variances of 0 or more, got -0\.7 in z\[1\]\[0, 0\]: an exp"),
     (
@@ -77,6 +93,8 @@ MESSAGES = [
     ),
     (lambda: GaussianNLLLoss()((Z, Y, Y), T), "expects z to be a tuple of 2 arrays, got 3"),
     (lambda: HomoscedasticGaussianNLLLoss(2)(Z, T), r"Loss\(2, mean\) expects z of shape \(batch, 2\), got \(4, 3\)"),
+    (lambda: HomoscedasticGaussianNLLLoss(2)(Z, T), r"HomoscedasticGaussianNLLLoss\(3\) takes 3 features"),
+    (lambda: HomoscedasticGaussianNLLLoss(2)(ROW, ROW), r"got \(4,\): the first axis is the batch, the last the feat"),
     (lambda: HomoscedasticGaussianNLLLoss(0), "expects features to be a positive integer, got 0"),
 ]
 
@@ -96,7 +114,7 @@ def test_messages_about_types():
         MSELoss()(ROW, np.ma.masked_array(ROW, ROW == 0))
     with pytest.raises(TypeError, match="expects z of a floating type, got int64"):
         MSELoss()(ROW.astype(int), ROW)
-    with pytest.raises(TypeError, match=r"expects z to be a tuple of 2 arrays, got ndarray"):
+    with pytest.raises(TypeError, match=r"expects z to be a tuple of 2 arrays, got one array of shape \(4, 3\)"):
         GaussianNLLLoss()(Z, T)
 
 
@@ -113,3 +131,24 @@ def test_representations():
         (MultiMarginLoss("sum", [1, 2], 2), "MultiMarginLoss(sum, class_weights, p=2, margin=1)"),
     ]
     assert [repr(loss) for loss, _ in losses] == [text for _, text in losses]
+
+
+def test_a_weight_for_each_row_may_fit_a_batch_that_is_not_known():
+    loss = BCEWithLogitsLoss(weight=np.ones((4, 3)), pos_weight=np.ones((4, 1)))
+    assert repr(loss.check((3,))) == "()"
+    assert repr(BCELoss("none", weight=np.ones((4, 3))).check((3,))) == "(N, 3)"
+    with pytest.raises(ValueError, match=r"expects weight that broadcasts to the shape of z, \(N, 5\), got \(4, 3\)"):
+        loss.check((5,))
+    with pytest.raises(ValueError, match=r"broadcasts to the shape of z, \(5, 3\), got \(4, 3\)"):
+        loss(np.zeros((5, 3)), np.zeros((5, 3)))
+
+
+def test_a_loss_of_a_user_gives_one_number_or_says_what_is_lacking():
+    class Own(Loss):
+        """Terms of which nothing is known."""
+
+    assert Own("sum").output_shape((4, 3)) == ()
+    with pytest.raises(
+        NotImplementedError, match=r"Own lacks output_shape\(self, shape\) -> shape of its terms, for re"
+    ):
+        Own("none").output_shape((4, 3))

@@ -154,7 +154,7 @@ MESSAGES = [
         lambda: Sequential(Tanh(), Bad("no return")).backpropagate(np.ones((5, 3)), (X, X)),
         ValueError,
         "Tanh() expects delta of the shape of its output, (5, 3), got None: rule 2 of the layer above returned it",
-        "in layer 0 of Sequential(Tanh, Bad)",
+        "in layer 0 of Sequential(Tanh, Bad)\nlayer 1 above it, Bad(), gives that delta by rule 2",
     ),
     # types
     (
@@ -305,7 +305,8 @@ MESSAGES = [
         lambda: Sequential(Linear(3, 4), Sequential(Tanh(), Linear(5, 2)))(X),
         ValueError,
         "Linear(5 -> 2) expects z of shape (batch, 5), got (5, 4)",
-        "in layer 1 of Sequential(Tanh, Linear)\nin layer 1 of Sequential(Linear, Sequential)",
+        "in layer 1 of Sequential(Tanh, Linear)\nlayer 0 below it, Tanh(), gives z of shape (5, 4)\n"
+        "in layer 1 of Sequential(Linear, Sequential)",
     ),
     (
         lambda: cost().backward(np.ones(2), cost().forward(X, T)[1]),

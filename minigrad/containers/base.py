@@ -127,6 +127,12 @@ class Container(Layer):
         """Note on `error` in which layer it arose."""
         error.add_note(f"in layer {place} of {self.outline()}")
 
+    def add_neighbour(self, error: Exception, note: str) -> None:
+        """Note on `error` where the array that does not fit comes from, unless a container inside has said so."""
+        if not hasattr(error, "says_from_where"):
+            error.says_from_where = True  # type: ignore[attr-defined]
+            error.add_note(note)
+
     @contextmanager
     def within(self, place: int | str) -> Iterator[None]:
         """Note on every error that arises inside that it arose in the child `place`."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.checks import require_delta, require_layers, require_pair, require_tuple
+from minigrad.checks import (
+    ShapeError,
+    require_delta,
+    require_layers,
+    require_pair,
+    require_tuple,
+)
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta, Gradients, Input
+from minigrad.shapes import is_shape, require_shapes, shapes_of
+from minigrad.typing import Array, Delta, Formulas, Gradients, Input, Shapes
 
 
 class Parallel(Container):
@@ -26,6 +33,21 @@ class Parallel(Container):
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self._children
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """f_i is the layer i, and d_i df_i/dz_i its rule 2."""
+        places = range(len(self.layers))
+        up, down = (rf"f_{{{i}}}(\z_{{{i}}})" for i in places), (_term(i, rf"\z_{{{i}}}") for i in places)
+        return Formulas(f"({', '.join(up)})", f"({', '.join(down)})")
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        require_shapes(self, shape, len(self.layers))
+        shapes = []
+        for (place, layer), part in zip(self._children, shape, strict=True):
+            with self.within(place):
+                shapes.append(layer.output_shape(part))
+        return tuple(shapes)
 
     def forward(self, z: Input) -> tuple[Any, Any]:
         require_tuple(self, z, len(self.layers))
@@ -76,6 +98,16 @@ class Branch(Parallel):
     (5, 7)
     """
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """f_i is the layer i, and d_i df_i/dz its rule 2."""
+        places = range(len(self.layers))
+        up, down = (rf"f_{{{i}}}(\z)" for i in places), (_term(i, r"\z") for i in places)
+        return Formulas(f"({', '.join(up)})", " + ".join(down))
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        return super().output_shape((shape,) * len(self.layers))
+
     def forward(self, z: Array) -> tuple[Any, Any]:
         return super().forward((z,) * len(self.layers))
 
@@ -98,12 +130,20 @@ class Residual(Container):
     Where the shapes differ, project the shortcut: `f + Linear(...)`.  ValueError unless f keeps the shape.
     """
 
+    formulas = Formulas(r"\z + f(\z)", r"\d + \d \cdot \frac{\partial f}{\partial \z}")
+
     def __init__(self, inner: Layer) -> None:
         require_layers(Residual, (inner,))
         self.inner = inner
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("inner", self.inner),)
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        with self.within("inner"):
+            shape_next = self.inner.output_shape(shape)
+        self._require_same(shape, shape_next)
+        return shape
 
     def forward(self, z: Array) -> tuple[Array, Any]:
         with self.within("inner"):
@@ -133,14 +173,22 @@ class Residual(Container):
         return self._sum(z, z_next)
 
     def _sum(self, z: Any, z_next: Any) -> Array:
-        if type(z) is tuple or type(z_next) is tuple:
+        self._require_same(shapes_of(z), shapes_of(z_next))
+        return z + z_next
+
+    def _require_same(self, shape: Shapes, shape_next: Shapes) -> None:
+        if not (is_shape(shape) and is_shape(shape_next)):
             raise TypeError(f"{self.outline()} expects an array that becomes an array, got a tuple: Add joins branches")
-        if z_next.shape != z.shape:
-            raise ValueError(
-                f"{self.outline()} expects its layer to keep the shape of z, {z.shape}, got {z_next.shape}: "
+        if shape_next != shape:
+            raise ShapeError(
+                f"{self.outline()} expects its layer to keep the shape of z, {shape}, got {shape_next}: "
                 "f + Linear(...) projects the shortcut to another width"
             )
-        return z + z_next
+
+
+def _term(i: int, z: str) -> str:
+    """What rule 2 of layer i gives, in LaTeX."""
+    return rf"\d_{{{i}}} \cdot \frac{{\partial f_{{{i}}}}}{{\partial {z}}}"
 
 
 def _total(deltas: tuple[Any, ...]) -> Any:

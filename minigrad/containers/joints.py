@@ -6,9 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import axis_of, require_axis, require_count, require_delta, require_floating, require_tuple
+from minigrad.checks import (
+    ShapeError,
+    require_axis,
+    require_count,
+    require_delta,
+    require_floating,
+    require_tuple,
+)
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta
+from minigrad.shapes import axis_of, require_shape, require_shapes
+from minigrad.typing import Array, Delta, Formulas, Shape, Shapes
 
 
 class Add(Layer):
@@ -17,14 +25,21 @@ class Add(Layer):
     dz_i  =  delta
     """
 
-    def forward(self, z: Any) -> tuple[Array, Any]:
-        _require_arrays(self, z)
-        for i, part in enumerate(z):
-            if part.shape != z[0].shape:
-                raise ValueError(
-                    f"{self!r} expects arrays of one shape, got {z[0].shape} in z[0] and {part.shape} in z[{i}]: "
+    formulas = Formulas(r"\sum_i \z_i", r"(\d, \d, \dots)", where="z is a tuple of arrays z_i")
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        _require_shapes(self, shape)
+        for i, part in enumerate(shape):
+            if part != shape[0]:
+                raise ShapeError(
+                    f"{self!r} expects arrays of one shape, got {shape[0]} in z[0] and {part} in z[{i}]: "
                     "bring the branches to one width, or take Concatenate"
                 )
+        return shape[0]
+
+    def forward(self, z: Any) -> tuple[Array, Any]:
+        _require_arrays(self, z)
+        self.output_shape(tuple(part.shape for part in z))
         total = z[0]
         for part in z[1:]:
             total = total + part
@@ -42,20 +57,31 @@ class Concatenate(Layer):
     dz_i  =  the part of delta that stands where z_i stands
     """
 
+    formulas = Formulas(
+        r"\operatorname{concatenate}(\z)",
+        r"\operatorname{split}(\d)",
+        where="z is a tuple of arrays, one after the other in z_next, and delta is cut as they are",
+    )
+
     def __init__(self, axis: int = -1) -> None:
         self.axis = require_axis(Concatenate, axis)
 
+    def output_shape(self, shape: Shapes) -> Shape:
+        _require_shapes(self, shape)
+        axis = axis_of(self, shape[0], self.axis)
+        for i, part in enumerate(shape):
+            if len(part) != len(shape[0]) or _without(part, axis) != _without(shape[0], axis):
+                raise ShapeError(
+                    f"{self!r} expects arrays whose shapes agree but for axis {self.axis}, got {shape[0]} in z[0] "
+                    f"and {part} in z[{i}]: Flatten or Reshape a branch first"
+                )
+        return (*shape[0][:axis], sum(part[axis] for part in shape), *shape[0][axis + 1 :])
+
     def forward(self, z: Any) -> tuple[Array, Any]:
         _require_arrays(self, z)
-        axis = axis_of(self, z[0], self.axis)
-        for i, part in enumerate(z):
-            if part.ndim != z[0].ndim or _without(part.shape, axis) != _without(z[0].shape, axis):
-                raise ValueError(
-                    f"{self!r} expects arrays whose shapes agree but for axis {self.axis}, got {z[0].shape} in z[0] "
-                    f"and {part.shape} in z[{i}]: Flatten or Reshape a branch first"
-                )
-        z_next = np.concatenate(z, axis=axis)
-        return z_next, (z_next.shape, axis, np.cumsum([part.shape[axis] for part in z[:-1]]))
+        shape = self.output_shape(tuple(part.shape for part in z))
+        axis = axis_of(self, shape, self.axis)
+        return np.concatenate(z, axis=axis), (shape, axis, np.cumsum([part.shape[axis] for part in z[:-1]]))
 
     def backward(self, delta: Array, cache: Any) -> Delta:
         shape, axis, cuts = cache
@@ -74,22 +100,32 @@ class Split(Layer):
     ValueError where the axis cannot be cut evenly.
     """
 
+    formulas = Formulas(
+        r"\operatorname{split}(\z)",
+        r"\operatorname{concatenate}(\d)",
+        where="z_next is a tuple of equal parts of z, and delta one of their deltas",
+    )
+
     def __init__(self, parts: int, axis: int = -1) -> None:
         self.parts = require_count(Split, "parts", parts)
         self.axis = require_axis(Split, axis)
 
-    def forward(self, z: Array) -> tuple[Any, Any]:
-        require_floating(self, z)
-        axis = axis_of(self, z, self.axis)
-        size = z.shape[axis]
+    def output_shape(self, shape: Shape) -> Shapes:
+        axis = axis_of(self, shape, self.axis)
+        size = shape[axis]
         if size % self.parts:
             fits = ", ".join(str(i) for i in range(2, size + 1) if size % i == 0) or "1 alone"
-            raise ValueError(
+            raise ShapeError(
                 f"{self!r} expects axis {self.axis} to divide into {self.parts} equal parts, got {size} entries "
-                f"in z of shape {z.shape}: {size} divides by {fits}; Slice takes uneven parts"
+                f"in z of shape {shape}: {size} divides by {fits}; Slice takes uneven parts"
             )
-        parts = tuple(np.split(z, self.parts, axis=axis))
-        return parts, (parts[0].shape, axis)
+        return ((*shape[:axis], size // self.parts, *shape[axis + 1 :]),) * self.parts
+
+    def forward(self, z: Array) -> tuple[Any, Any]:
+        require_floating(self, z)
+        shapes = self.output_shape(z.shape)
+        axis = axis_of(self, z.shape, self.axis)
+        return tuple(np.split(z, self.parts, axis=axis)), (shapes[0], axis)
 
     def backward(self, delta: Any, cache: Any) -> Array:
         shape, axis = cache
@@ -106,6 +142,12 @@ def _require_arrays(layer: Layer, z: Any) -> None:
     require_tuple(layer, z, None)
     for i, part in enumerate(z):
         require_floating(layer, part, f"z[{i}]")
+
+
+def _require_shapes(layer: Layer, shape: Shapes) -> None:
+    require_shapes(layer, shape, None)
+    for i, part in enumerate(shape):
+        require_shape(layer, part, f"z[{i}]")
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from minigrad.checks import require_count, require_layers
 from minigrad.containers.base import Container
 from minigrad.containers.sequential import Sequential
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.typing import Array, Delta, Formulas, Gradients, Shapes
 
 
 class Repeat(Sequential):
@@ -32,6 +32,8 @@ class Frozen(Container):
     statistics and leaves them.  Its parameters are state: saved and cast with the others, but no optimiser sees them.
     """
 
+    formulas = Formulas(r"f(\z)", r"\d \cdot \frac{\partial f}{\partial \z}", where="f is the layer at inference")
+
     def __init__(self, inner: Layer) -> None:
         require_layers(Frozen, (inner,))
         self.inner = inner
@@ -53,6 +55,10 @@ class Frozen(Container):
 
     def at_inference(self) -> Layer:
         return self
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        with self.within("inner"):
+            return self.inner.output_shape(shape)
 
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         with self.within("inner"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from minigrad.checks import explain_arguments, require_caches, require_layers, require_pair
+from minigrad.checks import ShapeError, explain_arguments, label, require_caches, require_layers, require_pair
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
-from minigrad.typing import Delta, Gradients, Input
+from minigrad.shapes import shapes_of
+from minigrad.typing import Delta, Gradients, Input, Shapes
 
 
 class Sequential(Container):
@@ -50,6 +51,17 @@ class Sequential(Container):
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self._children
 
+    def output_shape(self, shape: Shapes) -> Shapes:
+        i = 0
+        try:
+            for i in range(len(self._layers)):
+                shape = self._layers[i].output_shape(shape)
+        except Exception as error:
+            self.add_place(error, i)
+            self._add_below(error, i, shape)
+            raise
+        return shape
+
     def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         top = self._top(arguments, options)
         caches: list[Any] = []
@@ -84,6 +96,7 @@ class Sequential(Container):
                 delta = self._layers[i].backward(delta, caches[i])
         except Exception as error:
             self.add_place(error, i)
+            self._add_above(error, i)
             raise
         return delta
 
@@ -116,6 +129,7 @@ class Sequential(Container):
                 gradients[i] = self._layers[i].parameter_gradients(deltas.pop(), caches.pop())
         except Exception as error:
             self.add_place(error, i)
+            self._add_above(error, i)
             raise
         return deltas.pop() if deltas else None, self.gather(gradients, arrays)
 
@@ -126,6 +140,21 @@ class Sequential(Container):
             error, self._layers[i], (z, *arguments) if on_top else (z,), options if on_top else {}, on_top
         )
         self.add_place(error, i)
+        shape = shapes_of(z)
+        if _is_of_shape(error, self._layers[i], shape):
+            self._add_below(error, i, shape)
+
+    def _add_below(self, error: Exception, i: int, shape: Shapes) -> None:
+        """Note on `error`, of a z that does not fit layer `i`, which layer gave it."""
+        if i:
+            self.add_neighbour(error, f"layer {i - 1} below it, {label(self._layers[i - 1])}, gives z of shape {shape}")
+
+    def _add_above(self, error: Exception, i: int) -> None:
+        """Note on `error`, where that is of a delta that does not fit layer `i`, which layer gave it."""
+        if isinstance(error, ShapeError) and i + 1 < len(self._layers):
+            self.add_neighbour(
+                error, f"layer {i + 1} above it, {label(self._layers[i + 1])}, gives that delta by rule 2"
+            )
 
     def _top(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> int:
         """The place of the layer on top, which takes the further arguments."""
@@ -171,3 +200,15 @@ class Sequential(Container):
 
     def _no_place(self, place: int) -> IndexError:
         return IndexError(f"{self.outline()} has {len(self)} layers, and no place {place}: count from 0")
+
+
+def _is_of_shape(error: Exception, layer: Layer, shape: Shapes) -> bool:
+    """What `layer` says against z is what it says against its shape alone."""
+    declares = type(layer).output_shape is not Layer.output_shape
+    if not isinstance(error, (ValueError, TypeError) if declares else ValueError):
+        return False
+    try:
+        layer.output_shape(shape)
+    except Exception as misfit:
+        return misfit.args == error.args
+    return False

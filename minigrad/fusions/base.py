@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.checks import require_layers
 from minigrad.containers import Container, Sequential
 from minigrad.layer import Layer
-from minigrad.typing import Delta, Gradients
+from minigrad.typing import Delta, Gradients, Shapes
 
 
 class Fusion(Container):
@@ -56,6 +56,9 @@ class Fusion(Container):
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return self.plain.children()
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        return self.plain.output_shape(shape)
 
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         return self.plain.forward(z, *arguments, **options)

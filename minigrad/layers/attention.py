@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, label, require_delta, require_flag, require_floating, require_tuple
+from minigrad.checks import ShapeError, kind, label, require_delta, require_flag, require_floating, require_tuple
 from minigrad.layer import Layer
+from minigrad.shapes import require_shape, require_shapes
 from minigrad.softmax_kernels import softmax
-from minigrad.typing import Array, Delta
+from minigrad.typing import Array, Delta, Formulas, Shape, Shapes
 
 
 class ScaledDotProductAttention(Layer):
@@ -38,8 +40,45 @@ class ScaledDotProductAttention(Layer):
                 raise ValueError(f"{label(type(self))} expects mask of shape (T, S), got {mask.shape}: {fix}")
             self.mask = mask.copy()
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With M, where there is a mask."""
+        p, s = self.written("q", "k"), r"S = \frac{1}{\sqrt{E}} P \odot (D - \sum_j P_j D_j)"
+        return Formulas(
+            forward=f"{p} v",
+            backward=rf"(S k, S^\top q, P^\top \d), \quad {s}, \quad D = \d v^\top, \quad P = {p}",
+            where="z = (q, k, v), E is the width of q, and softmax and sum go along the rows of k" + self.of_mask(),
+        )
+
+    def written(self, q: str, k: str) -> str:
+        """The weights in LaTeX, of these letters."""
+        masked = " + M" if self.causal or self.mask is not None else ""
+        return rf"\operatorname{{softmax}}\left( \frac{{{q} {k}^\top}}{{\sqrt{{E}}}}{masked} \right)"
+
+    def of_mask(self) -> str:
+        """What M is, where there is one."""
+        if not self.causal and self.mask is None:
+            return ""
+        return "; M is 0 where a row may attend, or what the mask adds there, and minus infinity elsewhere"
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        require_shapes(self, shape, 3, "z = (q, k, v)")
+        for name, part in zip("qkv", shape, strict=True):
+            require_shape(self, part, name)
+        q, k, v = shape
+        self._require_shapes(q, k, v)
+        return (*q[:-1], v[-1])
+
+    def multiply_adds(self, shape: Shapes) -> int:
+        q, k, v = shape
+        return math.prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+
     def forward(self, z: Any, mask: Array | None = None) -> tuple[Array, Any]:
-        q, k, v = self._require_input(z)
+        require_tuple(self, z, 3, "z = (q, k, v)")
+        for name, part in zip("qkv", z, strict=True):
+            require_floating(self, part, name)
+        q, k, v = z
+        self._require_shapes(q.shape, k.shape, v.shape)
         scores = (q @ k.swapaxes(-1, -2)) * q.shape[-1] ** -0.5
         p = softmax(self._masked(scores, mask))
         return p @ v, (q, k, v, p)
@@ -60,7 +99,6 @@ class ScaledDotProductAttention(Layer):
             require_mask(self, mask, scores.shape)
             masks.append(mask)
         if self.mask is not None:
-            require_mask(self, self.mask, scores.shape[-2:])
             masks.append(self.mask)
         if self.causal:
             masks.append(np.tri(*scores.shape[-2:], dtype=bool))
@@ -89,25 +127,27 @@ class ScaledDotProductAttention(Layer):
             "True, or 0 of numbers, where a padded row meets a row of k, and leave its outputs out of the cost"
         )
 
-    def _require_input(self, z: Any) -> tuple[Array, Array, Array]:
-        require_tuple(self, z, 3, "z = (q, k, v)")
-        for name, part in zip("qkv", z, strict=True):
-            require_floating(self, part, name)
-        q, k, v = z
-        if min(q.ndim, k.ndim, v.ndim) < 3:
+    def _require_shapes(self, q: Shape, k: Shape, v: Shape) -> None:
+        """Of z, and of the mask of all batches."""
+        if min(len(q), len(k), len(v)) < 3:
             fix = "the first axis is the batch, the last but one the sequence"
-        elif not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        elif not q[:-2] == k[:-2] == v[:-2]:
             fix = "all axes but the last two agree"
-        elif q.shape[-1] != k.shape[-1] or not q.shape[-1]:
+        elif q[-1] != k[-1] or not q[-1]:
             fix = "q and k have one width E, 1 or more"
-        elif k.shape[-2] != v.shape[-2] or not k.shape[-2]:
+        elif k[-2] != v[-2] or not k[-2]:
             fix = "k and v have one length S, 1 or more"
         else:
-            return q, k, v
-        raise ValueError(
-            f"{self!r} expects q (N, ..., T, E), k (N, ..., S, E) and v (N, ..., S, F), "
-            f"got {q.shape}, {k.shape} and {v.shape}: {fix}"
+            self.require_own_mask(q[-2], k[-2])
+            return
+        raise ShapeError(
+            f"{self!r} expects q (N, ..., T, E), k (N, ..., S, E) and v (N, ..., S, F), got {q}, {k} and {v}: {fix}"
         )
+
+    def require_own_mask(self, times: int, of_keys: int) -> None:
+        """The mask of all batches, where there is one, is for so many rows of q and k (ValueError)."""
+        if self.mask is not None:
+            require_mask(self, self.mask, (times, of_keys))
 
     def __repr__(self) -> str:
         options = ["causal"] if self.causal else []
@@ -126,7 +166,7 @@ def require_mask(who: Layer, mask: Any, shape: tuple[int, ...]) -> None:
             fix = f"padding of shape (N, S) goes in as mask[:, {'np.newaxis, ' * (len(shape) - 2)}:]"
         else:
             fix = "one number for each pair of a row of q and a row of k"
-        raise ValueError(
+        raise ShapeError(
             f"{label(who)} expects a mask of shape {shape}, where an axis may be 1, got {mask.shape}: {fix}"
         )
 

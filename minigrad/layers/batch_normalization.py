@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_number
+from minigrad.checks import ShapeError, require_count, require_delta, require_flag, require_floating, require_number
 from minigrad.containers import Container
 from minigrad.initializers import Initializer, constant, zeros
 from minigrad.layer import Layer
 from minigrad.layers.lazy import Make
-from minigrad.layers.moments import into
-from minigrad.layers.normalization import Kept, Normalization, Plan
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.layers.moments import Plan, into, written
+from minigrad.layers.normalization import Kept, Normalization
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class _BatchNorm(Normalization):
@@ -25,6 +25,7 @@ class _BatchNorm(Normalization):
     """
 
     rows_independent = False
+    means = "the batch, and all places p in a channel"
     pixels: tuple[tuple[str, ...], ...] = ()  # the axes that may come after the channels
     running_mean: Array | None = None
     running_var: Array | None = None
@@ -62,27 +63,31 @@ class _BatchNorm(Normalization):
             self.running_mean, self.running_var = make(zeros(), (width,)), make(constant(1.0), (width,))
             self.num_batches_tracked = np.array(0)
 
-    def plan(self, z: Array, training: bool = False) -> Plan:
-        require_floating(self, z)
-        if z.ndim - 2 not in map(len, self.pixels) or z.shape[1] != (self.num_features or z.shape[1]):
-            channels = str(self.num_features or "num_features")
+    def plan(self, shape: Shape) -> Plan:
+        fits = len(shape) - 2 in map(len, self.pixels)
+        if not fits or shape[1] != (self.num_features or shape[1]):
+            channels, name = str(self.num_features or "num_features"), type(self).__name__
             shapes = " or ".join(f"({', '.join(('batch', channels, *names))})" for names in self.pixels)
-            raise ValueError(f"{self!r} expects z of shape {shapes}, got {z.shape}: the second axis is the channels")
-        plan = Plan(z.shape, (0, *range(2, z.ndim)), (z.shape[1], *(1 for _ in z.shape[2:])))
-        if training and _values_per_channel(plan) < 2:
-            raise ValueError(
-                f"{self!r} expects two values or more for each channel in training, got {_values_per_channel(plan)} "
-                f"in z of shape {z.shape}: train on larger batches, or take LayerNorm or GroupNorm"
-            )
-        self.see(z.shape[1])
-        return plan
+            fix = "the second axis is the channels" + (f", and {name}({shape[1]}) takes {shape[1]}" if fits else "")
+            raise ShapeError(f"{self!r} expects z of shape {shapes}, got {shape}: {fix}")
+        if 0 in shape[2:]:
+            raise ShapeError(f"{self!r} expects axes of one entry or more, got z of shape {shape}: crop less")
+        return Plan(shape, (0, *range(2, len(shape))), (shape[1], *(1 for _ in shape[2:])))
 
     def forward(self, z: Array) -> tuple[Array, Kept]:
-        self.plan(z, training=True)
+        require_floating(self, z)
+        count = _values_per_channel(self.plan(z.shape))
+        if count < 2:
+            raise ValueError(
+                f"{self!r} expects two values or more for each channel in training, got {count} "
+                f"in z of shape {z.shape}: train on larger batches, or take LayerNorm or GroupNorm"
+            )
         return super().forward(z)
 
     def __call__(self, z: Array) -> Array:
-        plan = self.plan(z)
+        require_floating(self, z)
+        plan = self.plan(z.shape)
+        self.see(z.shape[1])
         if self.running_mean is None or self.running_var is None:
             return self.forward(z)[0]
         mean, scale = self.running_mean.reshape(plan.of_parameters), self.scale(plan)
@@ -158,16 +163,33 @@ class BatchNormAtInference(Container):
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("norm", self.norm),)
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the parameters that there are."""
+        names = self.norm.parameter_names
+        of_training = written(True, names, True, "")
+        weighted = r" \odot w" * ("weight" in names)
+        return Formulas(
+            forward=r"\frac{\z - \mu}{\sqrt{v + \epsilon}}" + weighted + " + b" * ("bias" in names),
+            backward=r"\d" + weighted + r" \odot \frac{1}{\sqrt{v + \epsilon}}",
+            gradients={f"norm.{name}": formula for name, formula in of_training.gradients.items()},
+            symbols={f"norm.{name}": symbol for name, symbol in of_training.symbols.items()},
+            where="mu and v are the running mean and variance of each channel, and z hat is what w multiplies",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.norm.output_shape(shape)
+
     def forward(self, z: Array) -> tuple[Array, Array]:
         return self.norm(z), z
 
     def backward(self, delta: Array, z: Array) -> Array:
         require_delta(self.norm, delta, z.shape)
-        return delta * self.norm.scale(self.norm.plan(z))
+        return delta * self.norm.scale(self.norm.plan(z.shape))
 
     def parameter_gradients(self, delta: Array, z: Array) -> Gradients:
         require_delta(self.norm, delta, z.shape)
-        plan = self.norm.plan(z)
+        plan = self.norm.plan(z.shape)
         statistics = self.norm.state()
         z_hat = (z - statistics["running_mean"].reshape(plan.of_parameters)) / np.sqrt(
             statistics["running_var"].reshape(plan.of_parameters) + self.norm.eps

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_tuple
+from minigrad.checks import (
+    ShapeError,
+    require_count,
+    require_delta,
+    require_flag,
+    require_floating,
+    require_shape,
+    require_tuple,
+)
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.shapes import require_shapes
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape, Shapes
 
 
 class Bilinear(LazyLayer):
@@ -57,6 +67,29 @@ class Bilinear(LazyLayer):
         self.weight = make(for_weight or default, (self.out_features, *width))
         self.bias = make(for_bias or default, (self.out_features,)) if "bias" in self.parameter_names else None
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With b, or without."""
+        has_bias = "bias" in self.parameter_names
+        return Formulas(
+            forward=r"\sum_{i, j} u_i W_{o, i, j} v_j" + (" + b_o" if has_bias else ""),
+            backward=r"(\sum_{o, j} \d_o W_{o, i, j} v_j, \sum_{o, i} \d_o W_{o, i, j} u_i)",
+            gradients={"weight": r"\sum_n \d_{n, o} u_{n, i} v_{n, j}"}
+            | ({"bias": r"\sum_n \d_n"} if has_bias else {}),
+            symbols={"weight": "W", "bias": "b"},
+            where="z = (u, v), with the features i of u and j of v; o is an output, n a row",
+        )
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        require_shapes(self, shape, 2)
+        for i, part in enumerate(shape):
+            require_shape(self, part, f"z[{i}]")
+        self._require_shapes(*shape)
+        return (*shape[0][:-1], self.out_features)
+
+    def multiply_adds(self, shape: Shapes) -> int:
+        return math.prod(shape[0]) * shape[1][-1] * self.out_features
+
     def forward(self, z: Any) -> tuple[Array, Any]:
         u, v = self._parts(z)
         self.see((u.shape[-1], v.shape[-1]))
@@ -83,17 +116,20 @@ class Bilinear(LazyLayer):
         for i, part in enumerate(z):
             require_floating(self, part, f"z[{i}]")
         u, v = z
+        self._require_shapes(u.shape, v.shape)
+        return u, v
+
+    def _require_shapes(self, u: Shape, v: Shape) -> None:
         fits = all(
-            part.ndim > 1 and part.shape[-1] == (own or part.shape[-1] or 1)
-            for own, part in ((self.in1_features, u), (self.in2_features, v))
+            len(shape) > 1 and shape[-1] == (own or shape[-1] or 1)
+            for own, shape in ((self.in1_features, u), (self.in2_features, v))
         )
-        if not fits or u.shape[:-1] != v.shape[:-1]:
+        if not fits or u[:-1] != v[:-1]:
             expected = " and ".join(f"(batch, {own or 'features'})" for own in (self.in1_features, self.in2_features))
-            raise ValueError(
-                f"{self!r} expects a tuple of arrays of shapes {expected}, got {u.shape} and {v.shape}: "
+            raise ShapeError(
+                f"{self!r} expects a tuple of arrays of shapes {expected}, got {u} and {v}: "
                 "all axes agree but the last, which holds the features"
             )
-        return u, v
 
     def __repr__(self) -> str:
         bias = "" if "bias" in self.parameter_names else ", bias=False"

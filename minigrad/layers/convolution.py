@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import label, require_count, require_delta, require_flag
+from minigrad.checks import ShapeError, label, require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, uniform
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.layers.patches import correlate, outer, spread
-from minigrad.layers.spatial import by, describe, require_counts, require_images, require_sizes
+from minigrad.layers.patches import correlate, outer, spread, written
+from minigrad.layers.spatial import by, describe, letters, require_counts, require_image_shape, require_sizes
 from minigrad.layers.windows import Window
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 Sizes: TypeAlias = int | tuple[int, ...]
 """One number for all spatial axes, or one for each."""
@@ -96,6 +96,25 @@ class _Convolution(LazyLayer):
         bias = self.bias.reshape(-1, *(1,) * self.rank)
         return np.add(y, bias, out=y) if np.can_cast(bias.dtype, y.dtype) else y + bias
 
+    def _formulas(self, forward: str, backward: str, of_weight: str, letter: str, places: str) -> Formulas:
+        """With the bias, if there is one, of output channel `letter`."""
+        has_bias = "bias" in self.parameter_names
+        of_bias = rf"\sum_{{n, {places}}} \d_{{n, {letter}, {places}}}"
+        group = "" if self.groups == 1 else "; the second index of W counts within a group, which starts at g"
+        return Formulas(
+            forward=f"{forward} + b_{letter}" if has_bias else forward,
+            backward=backward,
+            gradients={"weight": of_weight, "bias": of_bias} if has_bias else {"weight": of_weight},
+            symbols={"weight": "W", "bias": "b"} if has_bias else {"weight": "W"},
+            where=f"what lies outside of an image is 0{group}",
+        )
+
+    def _require_channels(self, shape: Shape) -> None:
+        require_image_shape(self, shape, self.rank, self.in_channels)
+        if self.in_channels is None:
+            self.require_width(shape[1])
+            _require_groups(self, "in_channels", shape[1])
+
     def _gradients(self, delta: Array, of_weight: Array) -> Gradients:
         gradients = {"weight": of_weight}
         if self.bias is not None:
@@ -121,9 +140,23 @@ class _Correlation(_Convolution):
     def weight_shape(self, width: int) -> tuple[int, ...]:
         return (self.out_channels, width // self.groups, *self.kernel_size)
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the places that these windows see."""
+        rules = written(self.windows, self.groups, "oc", r"\d", r"\z")
+        return self._formulas(rules.correlate, rules.spread, rules.outer, "o", letters(self.windows).windows)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require_channels(shape)
+        return (shape[0], self.out_channels, *require_counts(self, shape, self.windows))
+
+    def multiply_adds(self, shape: Shape) -> int:
+        counts = require_counts(self, shape, self.windows)
+        return shape[0] * math.prod(counts) * math.prod(self.weight_shape(shape[1]))
+
     def forward(self, z: Array) -> tuple[Array, Array]:
-        require_images(self, z, self.rank, self.in_channels)
-        require_counts(self, z, self.windows)
+        require_floating(self, z)
+        self.output_shape(z.shape)
         self.see(z.shape[1])
         return self._plus_bias(correlate(z, self.weight, self.windows, self.groups)), z
 
@@ -216,29 +249,44 @@ class ConvTranspose2d(_Convolution):
     def weight_shape(self, width: int) -> tuple[int, ...]:
         return (width, self.out_channels // self.groups, *self.kernel_size)
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
-        require_images(self, z, self.rank, self.in_channels)
-        shape = self._output_shape(z)
-        if min(shape[2:]) < 1:
-            raise ValueError(
-                f"{self!r} expects an input that gives an output of some size, got {by(shape[2:])} from z of shape "
-                f"{z.shape}: padding takes away from the output"
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """Those of Conv2d, rules 1 and 2 in each other's place."""
+        rules = written(self.windows, self.groups, "co", r"\z", r"\d")
+        letter = "o" if self.groups == 1 else "m"
+        return self._formulas(rules.spread, rules.correlate, rules.outer, letter, letters(self.windows).axes)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require_channels(shape)
+        shape_next = self._shape_next(shape)
+        if min(shape_next[2:]) < 1:
+            raise ShapeError(
+                f"{self!r} expects an input that gives an output of some size, got {by(shape_next[2:])} from z of "
+                f"shape {shape}: padding takes away from the output"
             )
+        return shape_next
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return shape[0] * math.prod(shape[2:]) * math.prod(self.weight_shape(shape[1]))
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        require_floating(self, z)
+        shape = self.output_shape(z.shape)
         self.see(z.shape[1])
         return self._plus_bias(spread(z, self.weight, self.windows, self.groups, shape)), z
 
     def backward(self, delta: Array, z: Array) -> Array:
-        require_delta(self, delta, self._output_shape(z))
+        require_delta(self, delta, self._shape_next(z.shape))
         return correlate(delta, self.weight, self.windows, self.groups, z.shape[2:])
 
     def parameter_gradients(self, delta: Array, z: Array) -> Gradients:
-        require_delta(self, delta, self._output_shape(z))
+        require_delta(self, delta, self._shape_next(z.shape))
         return self._gradients(delta, outer(z, delta, self.windows, self.groups, self.weight.shape))
 
-    def _output_shape(self, z: Array) -> tuple[int, ...]:
-        axes = zip(z.shape[2:], self.windows, self.output_padding, strict=True)
+    def _shape_next(self, shape: Shape) -> Shape:
+        axes = zip(shape[2:], self.windows, self.output_padding, strict=True)
         lengths = ((n - 1) * w.stride - w.before - w.after + w.span + extra for n, w, extra in axes)
-        return (len(z), self.out_channels, *lengths)
+        return (shape[0], self.out_channels, *lengths)
 
 
 def _require_groups(layer: _Convolution, name: str, channels: int) -> None:

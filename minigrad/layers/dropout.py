@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.checks import require_delta, require_floating
+from minigrad.checks import require_delta, require_floating, require_shape
 from minigrad.layer import Layer
 from minigrad.layers.activations import Identity
-from minigrad.typing import Array, Seed
+from minigrad.typing import Array, Formulas, Seed, Shape
 
 
 class Dropout(Layer):
@@ -23,12 +23,21 @@ class Dropout(Layer):
     """
 
     state_names = ("rng",)
+    formulas = Formulas(
+        forward=r"m \odot \z",
+        backward=r"m \odot \d",
+        where="m is 0 with probability p, else 1 / (1 - p), and drawn anew in every pass of training",
+    )
 
     def __init__(self, p: float = 0.5, rng: Seed = None) -> None:
         if not isinstance(p, int | float | np.integer | np.floating) or isinstance(p, bool) or not 0 <= p <= 1:
             raise ValueError(f"Dropout expects p to be a probability, from 0 to 1, got {p!r}")
         self.p = float(p)
         self.rng = np.random.default_rng(rng)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        return shape
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         require_floating(self, z)

@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_count, require_delta, require_float_dtype, require_floating
+from minigrad.checks import (
+    ShapeError,
+    kind,
+    not_one_array,
+    require_count,
+    require_delta,
+    require_float_dtype,
+    require_floating,
+    require_shape,
+)
 from minigrad.initializers import Initializer, initialize, normal
 from minigrad.layer import Layer
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class Embedding(Layer):
@@ -26,6 +35,13 @@ class Embedding(Layer):
     """
 
     parameter_names = ("weight",)
+    formulas = Formulas(
+        forward=r"W_{\z}",
+        backward="0",
+        gradients={"weight": r"\sum_n [\z_n = k] \d_n"},
+        symbols={"weight": "W"},
+        where="k is a row of W; that of padding_idx stays 0",
+    )
 
     def __init__(
         self,
@@ -52,6 +68,11 @@ class Embedding(Layer):
         if self.padding_idx is not None:
             self.weight[self.padding_idx] = 0
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        return (*shape, self.embedding_dim)
+
     def forward(self, z: Array) -> tuple[Array, Array]:
         self._require_indices(z)
         z_next = self.weight.take(z, axis=0)
@@ -70,13 +91,14 @@ class Embedding(Layer):
             gradient[self.padding_idx] = 0
         return {"weight": gradient}
 
-    def _require_indices(self, z: Array) -> None:
+    def _require_indices(self, z: Any) -> None:
+        if type(z) is tuple:
+            raise not_one_array(self, z, "z")
         # np.matrix and masked arrays would lose their shape, or their mask, without a word.
         if not isinstance(z, np.ndarray) or isinstance(z, np.matrix | np.ma.MaskedArray) or z.dtype.kind not in "iu":
             fix = "pass z.astype(int)" if isinstance(z, np.ndarray) else "pass np.asarray(z)"
             raise TypeError(f"{self!r} expects z to be an array of integers, got {kind(z)}: {fix}")
-        if not z.ndim:
-            raise ValueError(f"{self!r} expects z of shape (batch, ...), got (): z[np.newaxis] is a batch of one")
+        self._require_shape(z.shape)
         if z.size and (z.min() < 0 or z.max() >= self.num_embeddings):
             wrong = (z < 0) | (z >= self.num_embeddings)
             first = np.unravel_index(int(np.argmax(wrong)), z.shape)
@@ -85,6 +107,10 @@ class Embedding(Layer):
                 f"{self!r} expects integers from 0 to {self.num_embeddings - 1}, got {z[first]} in z[{place}] "
                 f"({np.count_nonzero(wrong)} of {z.size}): give num_embeddings the size of the vocabulary"
             )
+
+    def _require_shape(self, shape: Shape) -> None:
+        if not shape:
+            raise ShapeError(f"{self!r} expects z of shape (batch, ...), got (): z[np.newaxis] is a batch of one")
 
     def __repr__(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
@@ -99,16 +125,28 @@ class PositionalEncoding(Layer):
     Vaswani et al., "Attention is all you need", 2017, section 3.5.  ValueError unless z has three axes.
     """
 
+    formulas = Formulas(
+        forward=r"\z + P",
+        backward=r"\d",
+        where="P_(t, 2i) = sin(t / base^(2i / D)), P_(t, 2i + 1) = cos(t / base^(2i / D)) at step t",
+    )
+
     def __init__(self, base: float = 10000.0) -> None:
         if not isinstance(base, int | float | np.integer | np.floating) or not 1 < base < float("inf"):
             raise ValueError(f"PositionalEncoding expects base to be a number above 1, got {base!r}")
         self.base = float(base)
 
-    def forward(self, z: Array) -> tuple[Array, tuple[int, ...]]:
-        _require_sequences(self, z)
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        _require_sequences(self, shape)
+        return shape
+
+    def forward(self, z: Array) -> tuple[Array, Shape]:
+        require_floating(self, z)
+        _require_sequences(self, z.shape)
         return z + waves(*z.shape[1:], self.base, z.real.dtype), z.shape
 
-    def backward(self, delta: Array, shape: tuple[int, ...]) -> Array:
+    def backward(self, delta: Array, shape: Shape) -> Array:
         require_delta(self, delta, shape)
         return delta
 
@@ -126,6 +164,13 @@ class LearnedPositionalEncoding(LazyLayer):
     """
 
     parameter_names = ("weight",)
+    formulas = Formulas(
+        forward=r"\z + W",
+        backward=r"\d",
+        gradients={"weight": r"\sum_n \d_n"},
+        symbols={"weight": "W"},
+        where="of W, as many rows as there are steps; the gradient of the others is 0",
+    )
 
     def __init__(
         self,
@@ -146,27 +191,40 @@ class LearnedPositionalEncoding(LazyLayer):
         self.embedding_dim = width
         self.weight = make(self._initializers[0] or normal(0.02), (self.max_length, width))
 
-    def forward(self, z: Array) -> tuple[Array, tuple[int, ...]]:
-        _require_sequences(self, z)
-        if z.shape[1] > self.max_length:
-            raise ValueError(
-                f"{self!r} expects sequences of at most {self.max_length} steps, got {z.shape[1]} in z of shape "
-                f"{z.shape}: raise max_length, or cut the sequences"
-            )
-        if z.shape[2] != (self.embedding_dim or z.shape[2]):
-            raise ValueError(f"{self!r} expects z of shape (batch, time, {self.embedding_dim}), got {z.shape}")
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        self.require_width(shape[2])
+        return shape
+
+    def forward(self, z: Array) -> tuple[Array, Shape]:
+        require_floating(self, z)
+        self._require_shape(z.shape)
         self.see(z.shape[2])
         return z + self.weight[: z.shape[1]], z.shape
 
-    def backward(self, delta: Array, shape: tuple[int, ...]) -> Array:
+    def backward(self, delta: Array, shape: Shape) -> Array:
         require_delta(self, delta, shape)
         return delta
 
-    def parameter_gradients(self, delta: Array, shape: tuple[int, ...]) -> Gradients:
+    def parameter_gradients(self, delta: Array, shape: Shape) -> Gradients:
         require_delta(self, delta, shape)
         gradient = np.zeros(self.weight.shape, delta.dtype)
         np.add.reduce(delta, axis=0, out=gradient[: shape[1]])
         return {"weight": gradient}
+
+    def _require_shape(self, shape: Shape) -> None:
+        _require_sequences(self, shape)
+        if shape[1] > self.max_length:
+            raise ShapeError(
+                f"{self!r} expects sequences of at most {self.max_length} steps, got {shape[1]} in z of shape "
+                f"{shape}: raise max_length, or cut the sequences"
+            )
+        if shape[2] != (self.embedding_dim or shape[2]):
+            raise ShapeError(
+                f"{self!r} expects z of shape (batch, time, {self.embedding_dim}), got {shape}: "
+                "the last axis holds the features"
+            )
 
     def __repr__(self) -> str:
         return f"LearnedPositionalEncoding({self.max_length}, {self.embedding_dim or '?'})"
@@ -197,8 +255,7 @@ def waves(length: int, width: int, base: float, dtype: Any) -> Array:
     return encoding
 
 
-def _require_sequences(layer: Layer, z: Array) -> None:
-    require_floating(layer, z)
-    if z.ndim != 3:
-        fix = "z[np.newaxis] is a batch of one" if z.ndim == 2 else "Flatten or Reshape brings it to three axes"
-        raise ValueError(f"{layer!r} expects z of shape (batch, time, features), got {z.shape}: {fix}")
+def _require_sequences(layer: Layer, shape: Shape) -> None:
+    if len(shape) != 3:
+        fix = "z[np.newaxis] is a batch of one" if len(shape) == 2 else "Flatten or Reshape brings it to three axes"
+        raise ShapeError(f"{layer!r} expects z of shape (batch, time, features), got {shape}: {fix}")

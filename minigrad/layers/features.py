@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import log
+from math import log, prod
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating
+from minigrad.checks import ShapeError, require_count, require_delta, require_flag, require_floating, require_shape
 from minigrad.initializers import Initializer, constant, normal
 from minigrad.kernels import squared_distances
 from minigrad.layer import Layer
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class RBF(LazyLayer):
@@ -32,6 +32,16 @@ class RBF(LazyLayer):
     """
 
     parameter_names = ("centers", "log_gamma")
+    formulas = Formulas(
+        forward=r"\exp(-\gamma_k \lVert \z - c_k \rVert^2)",
+        backward=r"-2 \sum_k \d_k \y_k \gamma_k (\z - c_k)",
+        gradients={
+            "centers": r"2 \gamma_k \sum_n \d_{n, k} \y_{n, k} (\z_n - c_k)",
+            "log_gamma": r"-\gamma_k \sum_n \d_{n, k} \y_{n, k} \lVert \z_n - c_k \rVert^2",
+        },
+        symbols={"centers": "c", "log_gamma": r"\log \gamma"},
+        where="k is a centre, n a row",
+    )
 
     def __init__(
         self,
@@ -54,8 +64,17 @@ class RBF(LazyLayer):
         self.centers = make(for_centers or normal(1.0), (self.num_centers, width))
         self.log_gamma = make(for_log_gamma or constant(-log(width)), (self.num_centers,))
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        _require_features(self, shape, self.in_features)
+        return (*shape[:-1], self.num_centers)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return prod(shape) * self.num_centers  # the squares of the distances
+
     def forward(self, z: Array) -> tuple[Array, Any]:
-        _require_features(self, z, self.in_features)
+        require_floating(self, z)
+        _require_features(self, z.shape, self.in_features)
         self.see(z.shape[-1])
         distances = squared_distances(z, self.centers)
         y = np.exp(-np.exp(self.log_gamma) * distances)
@@ -94,6 +113,12 @@ class Polynomial(Layer):
     keeps the 1.  TypeError unless z is a floating array, ValueError unless it has two axes or more, and for D = 0.
     """
 
+    formulas = Formulas(
+        forward=r"\prod_i \z_i^{a_{m, i}}",
+        backward=r"\sum_m \d_m a_{m, i} \frac{\y_m}{\z_i}",
+        where="a_m are the exponents of monomial m; where z_i is 0 the quotient stands for its limit",
+    )
+
     def __init__(
         self, degree: int | tuple[int, int] = 2, interaction_only: bool = False, include_bias: bool = True
     ) -> None:
@@ -105,8 +130,15 @@ class Polynomial(Layer):
         self.interaction_only = require_flag(Polynomial, "interaction_only", interaction_only)
         self.include_bias = require_flag(Polynomial, "include_bias", include_bias)
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        _require_features(self, shape, None)
+        ends, _ = _products(shape[-1], self.max_degree, self.interaction_only)
+        return (*shape[:-1], int(self.include_bias) + ends[-1] - ends[self.min_degree - 1])
+
     def forward(self, z: Array) -> tuple[Array, Any]:
-        _require_features(self, z, None)
+        require_floating(self, z)
+        _require_features(self, z.shape, None)
         ends, products = _products(z.shape[-1], self.max_degree, self.interaction_only)
         monomials = np.empty((*z.shape[:-1], ends[-1]), z.dtype)
         monomials[..., : z.shape[-1]] = z
@@ -158,8 +190,9 @@ def _products(width: int, degree: int, interaction_only: bool) -> tuple[list[int
     return ends, products
 
 
-def _require_features(layer: Layer, z: Any, width: int | None) -> None:
-    require_floating(layer, z)
-    if z.ndim < 2 or z.shape[-1] != (width or z.shape[-1] or 1):
-        fix = "z[np.newaxis, :] is a batch of one" if z.ndim == 1 else "the last axis holds the features"
-        raise ValueError(f"{layer!r} expects z of shape (batch, {width or 'features'}), got {z.shape}: {fix}")
+def _require_features(layer: Layer, shape: Shape, width: int | None) -> None:
+    if len(shape) < 2 or shape[-1] != (width or shape[-1] or 1):
+        fix = (
+            "z[np.newaxis, :] is a batch of one" if len(shape) == 1 else "the last axis holds the features, one or more"
+        )
+        raise ShapeError(f"{layer!r} expects z of shape (batch, {width or 'features'}), got {shape}: {fix}")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import require_float_dtype
+from minigrad.checks import ShapeError, require_float_dtype
 from minigrad.initializers import Initializer, initialize
 from minigrad.layer import Layer
 from minigrad.typing import Array, Seed
@@ -24,8 +24,8 @@ _creating = _thread.RLock()  # of all layers, so that each can be copied and pic
 class LazyLayer(Layer):
     """A layer whose arrays are made by `create`, at once where the width of its input is given, else with the first z.
 
-    A subclass calls `start` at the end of __init__ and `see` in rule 1, when z has been looked at.  `minigrad.build`
-    makes the arrays of a whole model from the shape of its input.
+    A subclass calls `start` at the end of __init__, `see` in rule 1, when z has been looked at, and `require_width` in
+    `output_shape`.  `minigrad.build` makes the arrays of a whole model from the shape of its input.
     """
 
     _make: Make | None = None
@@ -41,8 +41,7 @@ class LazyLayer(Layer):
         """The width of the input is known: create the arrays, unless they are there."""
         if self._make is None:
             return
-        if 0 in (width if isinstance(width, tuple) else (width,)):
-            raise ValueError(f"{self!r} expects a width of 1 or more, got an input of none: z.shape[1:] has a 0")
+        self.require_width(width)
         with _creating:
             if self._make is not None:  # else another thread was first
                 before = dict(vars(self))
@@ -53,6 +52,11 @@ class LazyLayer(Layer):
                     vars(self).update(before)
                     raise
                 self._make, self._initializers = None, ()
+
+    def require_width(self, width: Any) -> None:
+        """A width that was left out is that of something: for `output_shape`, which creates nothing (ValueError)."""
+        if self._make is not None and 0 in (width if isinstance(width, tuple) else (width,)):
+            raise ShapeError(f"{self!r} expects a width of 1 or more, got an input of none: z.shape[1:] has a 0")
 
     def create(self, width: Any, make: Make) -> None:
         """Make the arrays: self.weight = make(uniform(0.1), (out, width))."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating
+from minigrad.checks import ShapeError, require_count, require_delta, require_flag, require_floating, require_shape
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, column_sums, times, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients, Seed
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class Linear(LazyLayer):
@@ -54,8 +55,29 @@ class Linear(LazyLayer):
         self.weight = make(for_weight or default, (self.out_features, width))
         self.bias = make(for_bias or default, (self.out_features,)) if "bias" in self.parameter_names else None
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With b, or without."""
+        has_bias = "bias" in self.parameter_names
+        return Formulas(
+            forward=r"\z W^\top + b" if has_bias else r"\z W^\top",
+            backward=r"\d W",
+            gradients={"weight": r"\d^\top \z"} | ({"bias": r"\sum_n \d_n"} if has_bias else {}),
+            symbols={"weight": "W", "bias": "b"},
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        self.require_width(shape[-1])
+        return (*shape[:-1], self.out_features)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return math.prod(shape) * self.out_features
+
     def forward(self, z: Array) -> tuple[Array, Array]:
-        self._require_input(z)
+        require_floating(self, z)
+        self._require_shape(z.shape)
         self.see(z.shape[-1])
         return affine(z, self.weight, self.bias), z
 
@@ -73,17 +95,20 @@ class Linear(LazyLayer):
             gradients["bias"] = column_sums(delta)
         return gradients
 
-    def _require_input(self, z: Array) -> None:
-        require_floating(self, z)
+    def _require_shape(self, shape: Shape) -> None:
         width = self.in_features
-        if z.ndim > 1 and (width is None or z.shape[-1] == width):
+        if len(shape) > 1 and (width is None or shape[-1] == width):
             return
-        if z.ndim < 2:
-            fix = "z[np.newaxis, :] is a batch of one" if z.ndim == 1 else "the first axis is the batch"
+        if len(shape) < 2:
+            fix = "z[np.newaxis, :] is a batch of one" if len(shape) == 1 else "the first axis is the batch"
+        elif shape == (width, shape[-1]):
+            fix = "z.T has that shape"
         else:
-            fix = "z.T has that shape" if z.shape == (width, z.shape[-1]) else "the last axis holds the features"
-        expected = "in_features" if width is None else width
-        raise ValueError(f"{self!r} expects z of shape (batch, {expected}), got {z.shape}: {fix}")
+            fix = "the last axis holds the features"
+            fix += f", and Linear({shape[-1]}, {self.out_features}) takes {shape[-1]}" if shape[-1] else ""
+        raise ShapeError(
+            f"{self!r} expects z of shape (batch, {'in_features' if width is None else width}), got {shape}: {fix}"
+        )
 
     def __repr__(self) -> str:
         bias = "" if "bias" in self.parameter_names else ", bias=False"

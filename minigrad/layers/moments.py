@@ -6,14 +6,22 @@ numpy.einsum adds up several times as fast as np.add.reduce, and needs no array 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from minigrad.typing import Array
+from minigrad.typing import Array, Formulas, Shape
 
-Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = tuple[int, ...]
+
+
+class Plan(NamedTuple):
+    """How a layer looks at z: in `shape`, mean and variance over `axes`, the parameters as `of_parameters`."""
+
+    shape: Shape
+    axes: Axes
+    of_parameters: Shape
 
 
 def centre(z: Array, axes: Axes) -> tuple[Array, Array]:
@@ -59,6 +67,30 @@ def sum_of_products_to(shape: Shape, a: Array, b: Array, s: Array) -> Array:
 def is_constant_over(axes: Axes, shape: Shape, ndim: int) -> bool:
     """An array of `shape`, broadcast to `ndim` axes, is constant over `axes`."""
     return not set(_axes_of(shape, ndim)) & set(axes)
+
+
+def written(centring: bool, names: Sequence[str], of_channels: bool, where: str) -> Formulas:
+    """The rules of a normalisation in LaTeX, with the parameters of these names."""
+    weighted, moved = "weight" in names, "bias" in names
+    variance = r"\operatorname{var}(\z)" if centring else r"\operatorname{mean}(\z^2)"
+    root = rf"\sqrt{{{variance} + \epsilon}}"
+    centred = r"\z - \operatorname{mean}(\z)" if centring else r"\z"
+    d = r"w \odot \d" if weighted else r"\d"
+    first = rf"{d} - \operatorname{{mean}}({d})" if centring else d
+    dz = rf"s \odot \left( {first} - \hat{{z}} \odot \operatorname{{mean}}({d} \odot \hat{{z}}) \right)"
+    z_hat = rf"\hat{{z}} = {f'({centred})' if centring else centred} \odot s, \quad s = \frac{{1}}{{{root}}}"
+    n, of_one = ("n, p", "n, c, p") if of_channels else ("n", "n")
+    gradients = {
+        "weight": rf"\sum_{{{n}}} \d_{{{of_one}}} \odot \hat{{z}}_{{{of_one}}}",
+        "bias": rf"\sum_{{{n}}} \d_{{{of_one}}}",
+    }
+    return Formulas(
+        forward=rf"\frac{{{centred}}}{{{root}}}" + r" \odot w" * weighted + " + b" * moved,
+        backward=rf"{dz}, \quad {z_hat}",
+        gradients={name: gradients[name] for name in names},
+        symbols={name: {"weight": "w", "bias": "b"}[name] for name in names},
+        where=where,
+    )
 
 
 def in_order(operation: np.ufunc, z: Array, other: Array) -> Array:

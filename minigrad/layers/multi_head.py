@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_flag, require_float_dtype, require_floating, require_tuple
+from minigrad.checks import (
+    ShapeError,
+    require_count,
+    require_flag,
+    require_float_dtype,
+    require_floating,
+    require_tuple,
+)
 from minigrad.containers import Container
 from minigrad.initializers import initialize, xavier_uniform, zeros
 from minigrad.kernels import affine, transposed_product
 from minigrad.layer import Layer
 from minigrad.layers.attention import ScaledDotProductAttention, require_mask
 from minigrad.layers.linear import Linear
-from minigrad.typing import Array, Delta, Gradients, Seed
+from minigrad.shapes import is_shape, require_shape, require_shapes
+from minigrad.typing import Array, Delta, Formulas, Gradients, Seed, Shape, Shapes
 
 
 class MultiHeadAttention(Container):
@@ -68,6 +77,44 @@ class MultiHeadAttention(Container):
 
     def children(self) -> Sequence[tuple[str, Layer]]:
         return (("out_proj", self.out_proj),)
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """Of a z that attends to itself."""
+        into, heads = r"[\bar{q}, \bar{k}, \bar{v}]", r"[A_1, A_2, \dots]"
+        gradients = {
+            "in_proj_weight": rf"{into}^\top \z",
+            "in_proj_bias": r"\sum_n [\bar{q}_n, \bar{k}_n, \bar{v}_n]",
+            "out_proj.weight": rf"\d^\top {heads}",
+            "out_proj.bias": r"\sum_n \d_n",
+        }
+        b, c, symbols = " + b", " + c", dict(zip(gradients, "WbVc", strict=True))
+        if self.in_proj_bias is None:
+            b, c, symbols = "", "", {"in_proj_weight": "W", "out_proj.weight": "V"}
+        of_head = rf"A_i = {self.attention.written('q_i', 'k_i')} v_i"
+        return Formulas(
+            forward=rf"{heads} V^\top{c}, \quad {of_head}, \quad [q, k, v] = \z W^\top{b}",
+            backward=rf"{into} W, \quad [\bar{{A}}_1, \bar{{A}}_2, \dots] = \d V",
+            gradients={name: gradients[name] for name in symbols},
+            symbols=symbols,
+            where=f"i counts the heads, {self.num_heads} of width E; a bar is dC/dA, and so dC/dq, dC/dk, dC/dv, which "
+            "come from it by rule 2 of ScaledDotProductAttention" + self.attention.of_mask(),
+        )
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        given = bool(shape) and not is_shape(shape)
+        shapes = shape if given else (shape,) * 3
+        require_shapes(self, shapes, 3, "z = (q, k, v)")
+        for name, part in zip("qkv" if given else "zzz", shapes, strict=True):
+            require_shape(self, part, name)
+        self._require_shapes(shapes, given)
+        return shapes[0]
+
+    def multiply_adds(self, shape: Shapes) -> int:
+        shapes = (shape,) * 3 if is_shape(shape) else shape
+        projections = (*shapes, shapes[0])  # of q, k and v, and back from all heads
+        of_heads = self.attention.multiply_adds(tuple(map(self._shape_apart, shapes)))
+        return of_heads + sum(math.prod(part) * self.embed_dim for part in projections)
 
     def forward(self, z: Any, mask: Array | None = None) -> tuple[Array, Any]:
         parts = self._require_input(z)
@@ -124,8 +171,12 @@ class MultiHeadAttention(Container):
 
     def _apart(self, array: Array) -> Array:
         """(N, T, embed_dim) -> (N, heads, T, embed_dim / heads)."""
-        n, times, width = array.shape
-        return array.reshape(n, times, self.num_heads, width // self.num_heads).swapaxes(1, 2)
+        n, heads, times, width = self._shape_apart(array.shape)
+        return array.reshape(n, times, heads, width).swapaxes(1, 2)
+
+    def _shape_apart(self, shape: Shape) -> Shape:
+        n, times, width = shape
+        return (n, self.num_heads, times, width // self.num_heads)
 
     def _mask_of_heads(self, mask: Array, parts: tuple[Array, ...]) -> Array:
         """A mask for one batch, with an axis for the heads."""
@@ -137,22 +188,26 @@ class MultiHeadAttention(Container):
     def _require_input(self, z: Any) -> tuple[Array, Array, Array]:
         parts = z if type(z) is tuple else (z,) * 3
         require_tuple(self, parts, 3, "z = (q, k, v)")
-        names = "qkv" if type(z) is tuple else "zzz"
-        for name, part in zip(names, parts, strict=True):
+        for name, part in zip("qkv" if type(z) is tuple else "zzz", parts, strict=True):
             require_floating(self, part, name)
-            if part.ndim != 3 or part.shape[-1] != self.embed_dim:
-                fix = f"{name}[np.newaxis] is a batch of one" if part.ndim == 2 else "Linear brings it to that width"
-                raise ValueError(
-                    f"{self!r} expects {name} of shape (batch, sequence, {self.embed_dim}), got {part.shape}: {fix}"
-                )
-        n, lengths = parts[0].shape[0], (parts[1].shape[1], parts[2].shape[1])
-        if any(len(part) != n for part in parts) or lengths[0] != lengths[1] or not lengths[0]:
-            shapes = ", ".join(str(part.shape) for part in parts)
-            raise ValueError(
-                f"{self!r} expects q (N, T, {self.embed_dim}), k and v (N, S, {self.embed_dim}), S of 1 or more, got "
-                f"{shapes}: pad the sequences of a batch to one length, and mask the padding"
-            )
+        self._require_shapes(tuple(part.shape for part in parts), type(z) is tuple)
         return parts
+
+    def _require_shapes(self, shapes: tuple[Shape, ...], are_given: bool) -> None:
+        """Of q, k and v, which are given, or z all three."""
+        for name, shape in zip("qkv" if are_given else "zzz", shapes, strict=True):
+            if len(shape) != 3 or shape[-1] != self.embed_dim:
+                fix = f"{name}[np.newaxis] is a batch of one" if len(shape) == 2 else "Linear brings it to that width"
+                raise ShapeError(
+                    f"{self!r} expects {name} of shape (batch, sequence, {self.embed_dim}), got {shape}: {fix}"
+                )
+        q, k, v = shapes
+        if not q[0] == k[0] == v[0] or k[1] != v[1] or not k[1]:
+            raise ShapeError(
+                f"{self!r} expects q (N, T, {self.embed_dim}), k and v (N, S, {self.embed_dim}), S of 1 or more, got "
+                f"{q}, {k}, {v}: pad the sequences of a batch to one length, and mask the padding"
+            )
+        self.attention.require_own_mask(q[1], k[1])
 
     def outline(self) -> str:
         return repr(self)

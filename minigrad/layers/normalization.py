@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating, require_number
+from minigrad.checks import ShapeError, require_count, require_delta, require_flag, require_floating, require_number
 from minigrad.initializers import Initializer, constant, zeros
 from minigrad.layers.lazy import LazyLayer, Make
 from minigrad.layers.moments import (
-    Axes,
-    Shape,
+    Plan,
     centre,
     in_order,
     into,
@@ -21,16 +20,10 @@ from minigrad.layers.moments import (
     mean_over,
     sum_of_products_to,
     sum_to,
+    written,
 )
-from minigrad.typing import Array, Gradients, Seed
-
-
-class Plan(NamedTuple):
-    """How a layer looks at z: in `shape`, mean and variance over `axes`, the parameters as `of_parameters`."""
-
-    shape: Shape
-    axes: Axes
-    of_parameters: Shape
+from minigrad.shapes import require_shape
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class Kept(NamedTuple):
@@ -49,18 +42,37 @@ class Normalization(LazyLayer):
         dz       =  s (d - mean d - z_hat mean(d z_hat)),    d = delta weight
         dweight  =  sum delta z_hat,    dbias = sum delta
 
-    A subclass gives `plan(z)`, and says in `parameter_names` whether there are a weight, which starts at 1, and a bias,
-    which starts at 0.  With `centring = False` m is 0, and the term mean d falls away.
+    A subclass gives `plan(shape)`, and says in `parameter_names` whether there are a weight, which starts at 1, and a
+    bias, which starts at 0.  With `centring = False` m is 0, and the term mean d falls away.
     """
 
     centring: bool = True
+    of_channels: bool = True  # weight and bias have a number for each channel, not for each entry of a row
+    means: str = ""  # over what they are taken
     weight: Array | None = None
     bias: Array | None = None
     eps: float | None
 
-    def plan(self, z: Array) -> Plan:
-        """Look at z, which may be refused, and say what is normalised."""
-        raise NotImplementedError(f"{type(self).__name__} lacks plan(self, z) -> Plan")
+    def plan(self, shape: Shape) -> Plan:
+        """Look at the shape of z, which may be refused, and say what is normalised."""
+        raise NotImplementedError(f"{type(self).__name__} lacks plan(self, shape) -> Plan")
+
+    def width(self, shape: Shape) -> Any:
+        """What `create` makes the parameters for: the channels."""
+        return shape[1]
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the parameters that there are."""
+        eps = "the rounding of the type of z" if self.eps is None else f"{self.eps:g}"
+        means = f"mean and var are taken over {self.means}; epsilon is {eps}"
+        return written(self.centring, self.parameter_names, self.of_channels, means)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self.plan(shape)
+        self.require_width(self.width(shape))
+        return shape
 
     def prepare(
         self,
@@ -85,7 +97,9 @@ class Normalization(LazyLayer):
             self.bias = make(for_bias or zeros(), shape)
 
     def forward(self, z: Array) -> tuple[Array, Kept]:
-        plan = self.plan(z)
+        require_floating(self, z)
+        plan = self.plan(z.shape)
+        self.see(self.width(z.shape))
         centred, mean = centre(z.reshape(plan.shape), plan.axes) if self.centring else (z.reshape(plan.shape), None)
         variance = mean_of_products(centred, centred, plan.axes)
         self.observe(mean, variance, plan)
@@ -147,6 +161,8 @@ class LayerNorm(Normalization):
     ValueError unless z has a batch axis before axes of that shape.
     """
 
+    of_channels = False
+    means = "the axes of normalized_shape"
     normalized_shape: Shape | None
 
     def __init__(
@@ -169,14 +185,20 @@ class LayerNorm(Normalization):
         self.normalized_shape = width
         self.make_parameters(width, make)
 
-    def plan(self, z: Array) -> Plan:
-        require_floating(self, z)
-        shape = self.normalized_shape or z.shape[-1:]
-        if z.ndim <= len(shape) or z.shape[z.ndim - len(shape) :] != shape or 0 in shape:
-            fix = "z[np.newaxis] is a batch of one" if z.shape == shape else "these are the axes of normalized_shape"
-            raise ValueError(f"{self!r} expects z of shape (batch, ..., {_listed(shape)}), got {z.shape}: {fix}")
-        self.see(shape)
-        return Plan(z.shape, tuple(range(z.ndim - len(shape), z.ndim)), shape)
+    def width(self, shape: Shape) -> Shape:
+        return self.normalized_shape or shape[-1:]
+
+    def plan(self, shape: Shape) -> Plan:
+        row, ndim = self.width(shape), len(shape)
+        given = shape[max(0, ndim - len(row)) :]
+        if ndim <= len(row) or given != row or 0 in row:
+            fix = "these are the axes of normalized_shape"
+            if shape == row:
+                fix = "z[np.newaxis] is a batch of one"
+            elif ndim > len(row) and 0 not in given:
+                fix += f", and {type(self).__name__}({given[0] if len(given) == 1 else given}) takes these"
+            raise ShapeError(f"{self!r} expects z of shape (batch, ..., {_listed(row)}), got {shape}: {fix}")
+        return Plan(shape, tuple(range(ndim - len(row), ndim)), row)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_listed(self.normalized_shape) if self.normalized_shape else '?'})"
@@ -219,6 +241,8 @@ class GroupNorm(Normalization):
     ValueError unless z has num_channels in its second axis, and these divide into the groups.
     """
 
+    means = "the channels of a group, and all places p in them"
+
     def __init__(
         self,
         num_groups: int,
@@ -242,22 +266,20 @@ class GroupNorm(Normalization):
         self.num_channels = width
         self.make_parameters((width,), make)
 
-    def plan(self, z: Array) -> Plan:
-        require_floating(self, z)
-        if z.ndim < 2 or z.shape[1] != (self.num_channels or z.shape[1]) or 0 in z.shape[1:]:
-            channels = self.num_channels or "num_channels"
-            raise ValueError(
-                f"{self!r} expects z of shape (batch, {channels}, ...), got {z.shape}: the second axis is the channels"
-            )
-        self._require_groups(z.shape[1])
-        self.see(z.shape[1])
-        groups, pixels = (self.num_groups, z.shape[1] // self.num_groups), z.shape[2:]
-        return Plan((len(z), *groups, *pixels), tuple(range(2, z.ndim + 1)), (*groups, *(1 for _ in pixels)))
+    def plan(self, shape: Shape) -> Plan:
+        if len(shape) < 2 or shape[1] != (self.num_channels or shape[1]) or 0 in shape[1:]:
+            expected, fix = f"(batch, {self.num_channels or 'num_channels'}, ...)", "the second axis is the channels"
+            if len(shape) > 1 and 0 not in shape[1:] and shape[1] % self.num_groups == 0:
+                fix += f", and GroupNorm({self.num_groups}, {shape[1]}) takes {shape[1]}"
+            raise ShapeError(f"{self!r} expects z of shape {expected}, got {shape}: {fix}")
+        self._require_groups(shape[1])
+        groups, pixels = (self.num_groups, shape[1] // self.num_groups), shape[2:]
+        return Plan((shape[0], *groups, *pixels), tuple(range(2, len(shape) + 1)), (*groups, *(1 for _ in pixels)))
 
     def _require_groups(self, channels: int) -> None:
         if channels % self.num_groups:
             fits = ", ".join(str(i) for i in range(1, channels + 1) if channels % i == 0)
-            raise ValueError(
+            raise ShapeError(
                 f"GroupNorm expects channels that divide into {self.num_groups} groups, got {channels}: {fits} do"
             )
 

@@ -23,11 +23,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from minigrad.layers.spatial import letters
 from minigrad.layers.windows import Window
 from minigrad.typing import Array
 
@@ -89,6 +90,29 @@ def outer(delta: Array, z: Array, windows: Windows, groups: int, shape: tuple[in
         # Columns on the left: the other way round OpenBLAS takes half as long again.
         total += np.matmul(columns.reshape(groups, total.shape[1], -1), flat[:, :, places].transpose(0, 2, 1))
     return total.transpose(0, 2, 1).reshape(shape)
+
+
+class WrittenForm(NamedTuple):
+    """`correlate`, `spread` and `outer` in LaTeX."""
+
+    correlate: str
+    spread: str
+    outer: str
+
+
+def written(windows: Windows, groups: int, channels: str, of_windows: str, of_images: str) -> WrittenForm:
+    """The form in LaTeX, for a weight with two letters of `channels`: those of what lies on windows, and on images."""
+    at, o, c = letters(windows), channels[0], channels[1]
+    seen, here, summed = c, at.here, o
+    if groups > 1:
+        seen, here, summed = f"g + {c}", f"[m = g + {c}] {at.here}", f"{o}, {c}"
+    weight = f"W_{{{', '.join(channels)}, {at.entries}}}"
+    window, image = f"{of_windows}_{{n, {o}, {at.windows}}}", f"{of_images}_{{n, {seen}, {at.seen}}}"
+    return WrittenForm(
+        rf"\sum_{{{c}, {at.entries}}} {weight} {image}",
+        rf"\sum_{{{summed}, {at.entries}, {at.windows}}} {weight} {window} {here}",
+        rf"\sum_{{n, {at.windows}}} {window} {image}",
+    )
 
 
 def _image(z: Array) -> Array:

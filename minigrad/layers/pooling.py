@@ -12,11 +12,19 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minigrad.checks import label, require_delta, require_flag
+from minigrad.checks import label, require_delta, require_flag, require_floating
 from minigrad.layer import Layer
-from minigrad.layers.spatial import by, describe, require_counts, require_entries, require_images, require_sizes
+from minigrad.layers.spatial import (
+    by,
+    describe,
+    letters,
+    require_counts,
+    require_entries,
+    require_image_shape,
+    require_sizes,
+)
 from minigrad.layers.windows import Parts, Window, along, entries_inside, larger, over_windows
-from minigrad.typing import Array
+from minigrad.typing import Array, Formulas, Shape
 
 Sizes: TypeAlias = int | tuple[int, ...]
 
@@ -41,6 +49,11 @@ class _Pool(Layer):
                 f"got {by(self.padding)}: else a window would hold nothing but padding"
             )
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_image_shape(self, shape, self.rank)
+        require_entries(self, shape)
+        return (*shape[:2], *require_counts(self, shape, self.windows))
+
     def _repr(self, *more: str) -> str:
         stride = "" if self.stride == self.kernel_size else describe(("stride", self.stride, 0))
         options = describe(("padding", self.padding, 0), ("dilation", self.dilation, 1))
@@ -62,10 +75,20 @@ class _MaxPool(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the places that these windows see."""
+        at = letters(self.windows)
+        place = at.axes if self.rank == 1 else f"({at.axes})"
+        return Formulas(
+            forward=rf"\max_{{{at.entries}}} \z_{{n, c, {at.seen}}}",
+            backward=rf"\sum_{{{at.windows}}} [{place} = m_{{n, c, {at.windows}}}] \d_{{n, c, {at.windows}}}",
+            where="m says where the first largest entry of a window is; what lies outside of z is left out",
+        )
+
     def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:
-        require_images(self, z, self.rank)
-        require_entries(self, z)
-        require_counts(self, z, self.windows)
+        require_floating(self, z)
+        self.output_shape(z.shape)
         largest = z
         # The last axis first: then of equal numbers the first, row by row, stays.
         for axis in range(z.ndim - 1, 1, -1):
@@ -131,12 +154,9 @@ class _Mean(Layer):
         """(number of windows, parts as of `Window.parts`, divisors) on an axis of `length` entries."""
         raise NotImplementedError(f"{type(self).__name__} lacks bins(self, axis, length)")
 
-    def require_input(self, z: Array) -> None:
-        """z is what the layer takes (TypeError, ValueError)."""
-        require_images(self, z, self.rank)
-
     def forward(self, z: Array) -> tuple[Array, tuple[int, ...]]:
-        self.require_input(z)
+        require_floating(self, z)
+        self.output_shape(z.shape)
         mean = z
         for axis in range(2, z.ndim):
             count, parts, divisors = self.bins(axis - 2, z.shape[axis])
@@ -155,7 +175,7 @@ class _Mean(Layer):
         return dz
 
 
-class _AvgPool(_Mean, _Pool):
+class _AvgPool(_Pool, _Mean):
     """The windows of AvgPool1d and AvgPool2d."""
 
     def __init__(
@@ -169,10 +189,17 @@ class _AvgPool(_Mean, _Pool):
         super().__init__(kernel_size, stride, padding, 1, ceil_mode)
         self.count_include_pad = require_flag(type(self), "count_include_pad", count_include_pad)
 
-    def require_input(self, z: Array) -> None:
-        super().require_input(z)
-        require_entries(self, z)
-        require_counts(self, z, self.windows)
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the places that these windows see."""
+        at, varies = letters(self.windows), self.ceil_mode or not self.count_include_pad
+        share = rf"\frac{{1}}{{{f'm_{{{at.windows}}}' if varies else math.prod(self.kernel_size)}}}"
+        counted = "zeros of the padding included" if self.count_include_pad else "those of z alone"
+        return Formulas(
+            forward=rf"{share} \sum_{{{at.entries}}} \z_{{n, c, {at.seen}}}",
+            backward=rf"\sum_{{{at.entries}, {at.windows}}} {share} \d_{{n, c, {at.windows}}} {at.here}",
+            where="what lies outside of z is 0" + f"; m counts the entries of a window, {counted}" * varies,
+        )
 
     def bins(self, axis: int, length: int) -> tuple[int, Parts, Array]:
         window = self.windows[axis]
@@ -210,9 +237,21 @@ class _AdaptiveAvgPool(_Mean):
     def __init__(self, output_size: Sizes) -> None:
         self.output_size = require_sizes(type(self), "output_size", output_size, self.rank)
 
-    def require_input(self, z: Array) -> None:
-        super().require_input(z)
-        require_entries(self, z)
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """B is one window."""
+        h, r = ("h", "r") if self.rank == 1 else ("(h, w)", "r, s")
+        window = f"B_{{{r}}}"
+        return Formulas(
+            forward=rf"\frac{{1}}{{|{window}|}} \sum_{{{h} \in {window}}} \z_{{n, c, {h.strip('()')}}}",
+            backward=rf"\sum_{{{r}}} \frac{{1}}{{|{window}|}} [{h} \in {window}] \d_{{n, c, {r}}}",
+            where=f"B is one of {by(self.output_size)} windows that cover z evenly, and |B| its number of entries",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_image_shape(self, shape, self.rank)
+        require_entries(self, shape)
+        return (*shape[:2], *self.output_size)
 
     def bins(self, axis: int, length: int) -> tuple[int, Parts, Array]:
         count = self.output_size[axis]

@@ -9,12 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_float_dtype, require_floating, require_number
+from minigrad.checks import (
+    ShapeError,
+    require_count,
+    require_delta,
+    require_float_dtype,
+    require_floating,
+    require_number,
+    require_shape,
+)
 from minigrad.initializers import constant
 from minigrad.kernels import clipped, negative_part, positive_part
-from minigrad.layers.activations import Elementwise
+from minigrad.layers.activations import Elementwise, factor, number
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients
+from minigrad.typing import Array, Formulas, Gradients, Shape
 
 
 class LeakyReLU(Elementwise):
@@ -24,6 +32,15 @@ class LeakyReLU(Elementwise):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = require_number(LeakyReLU, "negative_slope", negative_slope)
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the slope put in."""
+        slope = factor(self.negative_slope)
+        return Formulas(
+            forward=rf"\max(\z, 0) + {slope}\min(\z, 0)",
+            backward=rf"\d \odot ([\z > 0] + {slope}[\z \le 0])",
+        )
 
     def f(self, z: Array) -> Array:
         return positive_part(z) + self.negative_slope * negative_part(z)
@@ -57,13 +74,27 @@ class PReLU(LazyLayer):
         self.num_parameters = width
         self.weight = make(constant(self.init), (width,))
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With one slope, or one for each channel."""
+        each = r"\sum_n \d_n \odot \min(\z_n, 0)"
+        return Formulas(
+            forward=r"\max(\z, 0) + w \odot \min(\z, 0)",
+            backward=r"\d \odot ([\z > 0] + w \odot [\z \le 0])",
+            gradients={"weight": r"\sum \d \odot \min(\z, 0)" if self.num_parameters == 1 else each},
+            symbols={"weight": "w"},
+            where="" if self.num_parameters == 1 else "w lies along axis 1, and the sum is over all others",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        self.require_width(shape[1] if len(shape) > 1 else 1)
+        return shape
+
     def forward(self, z: Array) -> tuple[Array, Array]:
         require_floating(self, z)
-        if self.num_parameters != 1 and (z.ndim < 2 or z.shape[1] != (self.num_parameters or z.shape[1])):
-            raise ValueError(
-                f"{self!r} expects z of shape (batch, {self.num_parameters or 'channels'}, ...), got {z.shape}: "
-                "axis 1 holds the channels, each with its slope; PReLU(1) takes any shape"
-            )
+        self._require_shape(z.shape)
         self.see(z.shape[1] if z.ndim > 1 else 1)
         return positive_part(z) + self._slopes(z) * negative_part(z), z
 
@@ -77,6 +108,13 @@ class PReLU(LazyLayer):
         if self.num_parameters == 1:
             return {"weight": below.sum().reshape(1)}
         return {"weight": below.sum(axis=tuple(i for i in range(z.ndim) if i != 1))}
+
+    def _require_shape(self, shape: Shape) -> None:
+        if self.num_parameters != 1 and (len(shape) < 2 or shape[1] != (self.num_parameters or shape[1])):
+            raise ShapeError(
+                f"{self!r} expects z of shape (batch, {self.num_parameters or 'channels'}, ...), got {shape}: "
+                "axis 1 holds the channels, each with its slope; PReLU(1) takes any shape"
+            )
 
     def _slopes(self, z: Array) -> Array:
         """`weight`, so that it stands along axis 1 of z."""
@@ -93,6 +131,15 @@ class ELU(Elementwise):
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = require_number(ELU, "alpha", alpha)
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With alpha put in."""
+        alpha = factor(self.alpha)
+        return Formulas(
+            forward=rf"\max(\z, 0) + {alpha}(\exp(\min(\z, 0)) - 1)",
+            backward=rf"\d \odot ([\z > 0] + {alpha}[\z \le 0] \odot \exp(\min(\z, 0)))",
+        )
 
     def f(self, z: Array) -> Array:
         return positive_part(z) + self.alpha * np.expm1(negative_part(z))
@@ -113,6 +160,11 @@ class SELU(Elementwise):
     """
 
     keeps = "input"
+    formulas = Formulas(
+        forward=r"\lambda (\max(\z, 0) + \alpha (\exp(\min(\z, 0)) - 1))",
+        backward=r"\lambda \d \odot ([\z > 0] + \alpha [\z \le 0] \odot \exp(\min(\z, 0)))",
+        where="lambda = 1.0507..., alpha = 1.6732...",
+    )
     alpha = 1.6732632423543772848170429916717
     scale = 1.0507009873554804934193349852946
 
@@ -132,6 +184,15 @@ class Hardtanh(Elementwise):
         if not self.min_val < self.max_val:
             raise ValueError(f"Hardtanh expects min_val < max_val, got {min_val!r} and {max_val!r}")
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the bounds put in."""
+        low, high = number(self.min_val), number(self.max_val)
+        return Formulas(
+            forward=rf"\min(\max(\z, {low}), {high})",
+            backward=rf"\d \odot [\z > {low}] \odot [\z < {high}]",
+        )
+
     def f(self, z: Array) -> Array:
         return clipped(z, self.min_val, self.max_val)
 
@@ -146,6 +207,10 @@ class HardSigmoid(Elementwise):
     """z/6 + 1/2 held between 0 and 1; derivative 1/6 for -3 < z < 3, else 0.  PyTorch spells it Hardsigmoid."""
 
     keeps = "input"
+    formulas = Formulas(
+        forward=r"\frac{\min(\max(\z, -3), 3)}{6} + \frac{1}{2}",
+        backward=r"\frac{1}{6} \d \odot [\z > -3] \odot [\z < 3]",
+    )
 
     def f(self, z: Array) -> Array:
         return clipped(z, -3.0, 3.0) / 6 + 0.5

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_flag, require_floating
+from minigrad.checks import ShapeError, require_count, require_delta, require_flag, require_floating
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Delta, Gradients, Seed
+from minigrad.shapes import require_shape
+from minigrad.typing import Array, Delta, Formulas, Gradients, Seed, Shape, Shapes
 
 State: TypeAlias = "tuple[Any, ...]"
 """What goes from step to step: (h,), of an LSTM (h, c), each (N, H)."""
+
+
+class Cell(NamedTuple):
+    """A step in LaTeX, of which bars mark the deltas."""
+
+    step: str  # from a_t and u_t to h_t
+    step_back: str  # from the delta of h_t to that of a_t
+    du: str  # the delta of u_t
+    passed_on: str  # what step t + 1 adds to the delta of h_t
 
 
 class Recurrent(LazyLayer):
@@ -23,9 +33,9 @@ class Recurrent(LazyLayer):
         dz_t = da_t W_ih,    dW_ih = sum_t da_t^T z_t,    dW_hh = sum_t du_t^T h_{t-1}
         dh_{t-1} = delta_{t-1} + du_t W_hh + what the cell passes on itself, from the last step to the first
 
-    A subclass writes one step of the cell, forward and backward.  z may be a tuple (z, h_0), of an LSTM (z, h_0, c_0),
-    each state (N, H): rule 2 then returns a tuple too.  Left out, the states start at zero.  No steps, T = 0, leave
-    the states as they are.
+    A subclass writes one step of the cell, forward and backward, and may write both in LaTeX.  z may be a tuple
+    (z, h_0), of an LSTM (z, h_0, c_0), each state (N, H): rule 2 then returns a tuple too.  Left out, the states start
+    at zero.  No steps, T = 0, leave the states as they are.
 
     Parameters have PyTorch's names, and G blocks of H rows in PyTorch's order, G the number of gates: weight_ih_l0
     (G H, input_size), weight_hh_l0 (G H, H), bias_ih_l0 and bias_hh_l0 (G H,), all uniform on +-1/sqrt(H) at the
@@ -36,6 +46,7 @@ class Recurrent(LazyLayer):
 
     gates: int = 1
     states: tuple[str, ...] = ("h_0",)
+    written: Cell | None = None  # the cell in LaTeX, for `explain`
 
     def __init__(
         self,
@@ -77,8 +88,47 @@ class Recurrent(LazyLayer):
         """(da, du, d state) from the deltas of the next state; d state is what does not go through u, or 0."""
         raise NotImplementedError(f"{type(self).__name__} lacks step_back(self, delta, kept) -> (da, du, d_state)")
 
+    @property
+    def formulas(self) -> Formulas | None:  # type: ignore[override]
+        """Those of the cell, in time."""
+        if self.written is None:
+            return None
+        has_bias, (step, step_back, du, passed_on) = "bias_ih_l0" in self.parameter_names, self.written
+        a, u = (r"\z_t W^\top + b", r"h_{t - 1} V^\top + c") if has_bias else (r"\z_t W^\top", r"h_{t - 1} V^\top")
+        gradients = {"weight_ih_l0": r"\sum_t \bar{a}_t^\top \z_t", "weight_hh_l0": rf"\sum_t {du}_t^\top h_{{t - 1}}"}
+        if has_bias:
+            gradients |= {"bias_ih_l0": r"\sum_{n, t} \bar{a}_{n, t}", "bias_hh_l0": rf"\sum_{{n, t}} {du}_{{n, t}}"}
+        above = r"[t = T] \d" if self.last else r"\d_t"
+        return Formulas(
+            forward=f"{'h_T' if self.last else 'h_t'}, \\quad {step}, \\quad a_t = {a}, \\quad u_t = {u}",
+            backward=rf"\bar{{a}}_t W, \quad {step_back}, \quad \bar{{h}}_t = {above} + {passed_on}",
+            gradients=gradients,
+            symbols=dict(zip(self.parameter_names, "WVbc", strict=False)),
+            where="a bar is dC/da, and so the others; t counts the steps, of which T is the last: "
+            "deltas beyond it are 0, and so is the state before the first, unless given",
+        )
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        given = bool(shape) and isinstance(shape[0], tuple)
+        shapes = shape if given else (shape,)
+        self._require_states(len(shapes), given)
+        for name, part in zip(("z", *self.states), shapes, strict=False):
+            require_shape(self, part, name)
+        self._require_shapes(shapes)
+        self.require_width(shapes[0][-1])
+        rows, times, _ = shapes[0]
+        return (rows, self.hidden_size) if self.last else (rows, times, self.hidden_size)
+
+    def multiply_adds(self, shape: Shapes) -> int:
+        rows, times, width = shape[0] if isinstance(shape[0], tuple) else shape
+        return rows * times * self.gates * self.hidden_size * (width + self.hidden_size)
+
     def forward(self, z: Any) -> tuple[Array, Any]:
-        parts = self._require_input(z)
+        parts = z if type(z) is tuple else (z,)
+        self._require_states(len(parts), type(z) is tuple)
+        for name, part in zip(("z", *self.states), parts, strict=False):
+            require_floating(self, part, name)
+        self._require_shapes(tuple(part.shape for part in parts))
         sequence = parts[0]
         self.see(sequence.shape[-1])
         rows, times, _ = sequence.shape
@@ -143,27 +193,27 @@ class Recurrent(LazyLayer):
             gradients["bias_hh_l0"] = np.add.reduce(du, axis=0)
         return gradients
 
-    def _require_input(self, z: Any) -> tuple[Array, ...]:
-        """z and the initial states that were given with it."""
-        parts = z if type(z) is tuple else (z,)
-        names = ("z", *self.states)
-        if type(z) is tuple and len(z) != len(names):
-            raise ValueError(f"{self!r} expects z or the tuple ({', '.join(names)}), got a tuple of {len(z)}")
-        for name, part in zip(names, parts, strict=False):
-            require_floating(self, part, name)
-        sequence, width = parts[0], self.input_size
+    def _require_states(self, count: int, are_given: bool) -> None:
+        """z alone, or with all initial states."""
+        if are_given and count != 1 + len(self.states):
+            names = ", ".join(("z", *self.states))
+            raise ValueError(f"{self!r} expects z or the tuple ({names}), got a tuple of {count}")
+
+    def _require_shapes(self, shapes: tuple[Shape, ...]) -> None:
+        """Of z and the initial states that were given with it."""
+        sequence, width = shapes[0], self.input_size
         expects = f"{self!r} expects z of shape (batch, time, {'input_size' if width is None else width})"
-        if sequence.ndim != 3:
-            fix = "z[np.newaxis] is a batch of one" if sequence.ndim == 2 else "batch first, then time, then features"
-            raise ValueError(f"{expects}, got {sequence.shape}: {fix}")
-        if width is not None and sequence.shape[-1] != width:
-            raise ValueError(f"{expects}, got {sequence.shape}: the last axis holds the features of one step")
-        shape = (len(sequence), self.hidden_size)
-        for name, part in zip(names[1:], parts[1:], strict=False):
-            if part.shape != shape:
-                fix = f"{name}[0] has that shape" if part.shape == (1, *shape) else "one row for each row of z"
-                raise ValueError(f"{self!r} expects {name} of shape {shape}, got {part.shape}: {fix}")
-        return parts
+        if len(sequence) != 3:
+            fix = "z[np.newaxis] is a batch of one" if len(sequence) == 2 else "batch first, then time, then features"
+            raise ShapeError(f"{expects}, got {sequence}: {fix}")
+        if width is not None and sequence[-1] != width:
+            takes = f"{type(self).__name__}({sequence[-1]}, {self.hidden_size}) takes {sequence[-1]}"
+            raise ShapeError(f"{expects}, got {sequence}: the last axis holds the features of one step, and {takes}")
+        expected = (sequence[0], self.hidden_size)
+        for name, shape in zip(self.states, shapes[1:], strict=False):
+            if shape != expected:
+                fix = f"{name}[0] has that shape" if shape == (1, *expected) else "one row for each row of z"
+                raise ShapeError(f"{self!r} expects {name} of shape {expected}, got {shape}: {fix}")
 
     def __repr__(self) -> str:
         bias = "" if "bias_ih_l0" in self.parameter_names else ", bias=False"

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.kernels import sigmoid
 from minigrad.layers.activations import Elementwise, ReLU, Tanh
-from minigrad.layers.recurrence import Recurrent, State
+from minigrad.layers.recurrence import Cell, Recurrent, State
 from minigrad.typing import Array
 
 
@@ -26,6 +26,17 @@ class RNN(Recurrent):
         self.nonlinearity = nonlinearity
         self._phi: Elementwise = Tanh() if nonlinearity == "tanh" else ReLU()
         super().__init__(input_size, hidden_size, bias, **options)
+
+    @property
+    def written(self) -> Cell:  # type: ignore[override]
+        """By its nonlinearity."""
+        is_tanh = self.nonlinearity == "tanh"
+        return Cell(
+            r"h_t = \tanh(a_t + u_t)" if is_tanh else r"h_t = \max(0, a_t + u_t)",
+            r"\bar{a}_t = \bar{h}_t \odot " + ("(1 - h_t^2)" if is_tanh else "[h_t > 0]"),
+            r"\bar{a}",
+            r"\bar{a}_{t + 1} V",
+        )
 
     def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:
         h = self._phi.f(a + u)
@@ -51,6 +62,16 @@ class GRU(Recurrent):
     """
 
     gates = 3
+    written = Cell(
+        r"h_t = (1 - x) \odot m + x \odot h_{t - 1}, \quad m = \tanh(a_m + r \odot u_m), \quad r = \sigma(a_r + u_r), "
+        r"\quad x = \sigma(a_x + u_x), \quad a_t = [a_r, a_x, a_m], \quad u_t = [u_r, u_x, u_m]",
+        r"\bar{a}_t = [\bar{a}_r, \bar{a}_x, \bar{a}_m], \quad \bar{a}_m = \bar{h}_t \odot (1 - x) \odot (1 - m^2), "
+        r"\quad \bar{a}_x = \bar{h}_t \odot (h_{t - 1} - m) \odot x \odot (1 - x), "
+        r"\quad \bar{a}_r = \bar{a}_m \odot u_m \odot r \odot (1 - r), "
+        r"\quad \bar{u}_t = [\bar{a}_r, \bar{a}_x, r \odot \bar{a}_m]",
+        r"\bar{u}",
+        r"\bar{u}_{t + 1} V + \bar{h}_{t + 1} \odot x_{t + 1}",
+    )
 
     def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:
         (h,) = state
@@ -83,6 +104,19 @@ class LSTM(Recurrent):
 
     gates = 4
     states = ("h_0", "c_0")
+    written = Cell(
+        r"h_t = o \odot \tanh(c_t), \quad c_t = f \odot c_{t - 1} + i \odot g, \quad i = \sigma(a_i + u_i), "
+        r"\quad f = \sigma(a_f + u_f), \quad g = \tanh(a_g + u_g), \quad o = \sigma(a_o + u_o), "
+        r"\quad a_t = [a_i, a_f, a_g, a_o], \quad u_t = [u_i, u_f, u_g, u_o]",
+        r"\bar{a}_t = [\bar{a}_i, \bar{a}_f, \bar{a}_g, \bar{a}_o], "
+        r"\quad \bar{a}_i = \bar{c}_t \odot g \odot i \odot (1 - i), "
+        r"\quad \bar{a}_f = \bar{c}_t \odot c_{t - 1} \odot f \odot (1 - f), "
+        r"\quad \bar{a}_g = \bar{c}_t \odot i \odot (1 - g^2), "
+        r"\quad \bar{a}_o = \bar{h}_t \odot \tanh(c_t) \odot o \odot (1 - o), "
+        r"\quad \bar{c}_t = \bar{h}_t \odot o \odot (1 - \tanh(c_t)^2) + \bar{c}_{t + 1} \odot f_{t + 1}",
+        r"\bar{a}",
+        r"\bar{a}_{t + 1} V",
+    )
 
     def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:
         _, c = state

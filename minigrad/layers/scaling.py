@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_count, require_delta, require_floating
+from minigrad.checks import ShapeError, require_count, require_delta, require_floating, require_shape
 from minigrad.initializers import Initializer, constant
 from minigrad.layers.lazy import LazyLayer, Make
-from minigrad.typing import Array, Gradients, Seed
-
-Shape = tuple[int, ...]
+from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
 class Trailing(LazyLayer):
@@ -29,16 +27,25 @@ class Trailing(LazyLayer):
         self.shape = width
         setattr(self, self.parameter_names[0], make(self._initializers[0] or constant(self.initial), width))
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self.require_width(self._fitted(shape))
+        return shape
+
     def look(self, z: Array) -> None:
         """z has the last axes that the array has (TypeError, ValueError); where they were left out, now it has them."""
         require_floating(self, z)
-        shape = z.shape[-1:] if self.shape is None else self.shape
-        last = z.shape[z.ndim - len(shape) :]
-        if z.ndim <= len(shape) or any(own not in (1, size) for own, size in zip(shape, last, strict=True)):
-            expected = ", ".join(["batch", "...", *map(str, self.shape or ("features",))])
-            fix = "the first axis is the batch" if z.ndim <= len(shape) else "the last axes hold the features"
-            raise ValueError(f"{self!r} expects z of shape ({expected}), got {z.shape}: {fix}")
-        self.see(shape)
+        self.see(self._fitted(z.shape))
+
+    def _fitted(self, of_z: Shape) -> Shape:
+        """The shape of the array for a z that fits (ValueError)."""
+        shape = of_z[-1:] if self.shape is None else self.shape
+        last, short = of_z[len(of_z) - len(shape) :], len(of_z) <= len(shape)
+        if short or any(own not in (1, size) for own, size in zip(shape, last, strict=True)):
+            expected = ", ".join(["batch", "...", *map(str, ("features",) if self.shape is None else shape)])
+            fix = "the first axis is the batch" if short else "the last axes hold the features"
+            raise ShapeError(f"{self!r} expects z of shape ({expected}), got {of_z}: {fix}")
+        return shape
 
     def __repr__(self) -> str:
         shape = self.shape
@@ -56,6 +63,13 @@ class Scale(Trailing):
     """
 
     parameter_names = ("scale",)
+    formulas = Formulas(
+        forward=r"\z \odot s",
+        backward=r"\d \odot s",
+        gradients={"scale": r"\sum_n \d_n \odot \z_n"},
+        symbols={"scale": "s"},
+        where="the sum is over all axes that s does not have",
+    )
     initial = 1.0
     scale: Array
 
@@ -92,6 +106,13 @@ class Bias(Trailing):
     """
 
     parameter_names = ("bias",)
+    formulas = Formulas(
+        forward=r"\z + b",
+        backward=r"\d",
+        gradients={"bias": r"\sum_n \d_n"},
+        symbols={"bias": "b"},
+        where="the sum is over all axes that b does not have",
+    )
     initial = 0.0
     bias: Array
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from minigrad.checks import require_number
 from minigrad.kernels import clipped, log_sigmoid, magnitude, normal_cdf, normal_pdf, sigmoid
-from minigrad.layers.activations import Elementwise
-from minigrad.typing import Array
+from minigrad.layers.activations import Elementwise, factor, number
+from minigrad.typing import Array, Formulas
+
+SIGMOID = "sigma(z) = 1 / (1 + e^-z)"
 
 
 class GELU(Elementwise):
@@ -29,6 +31,21 @@ class GELU(Elementwise):
         if approximate not in ("none", "tanh"):
             raise ValueError(f"GELU expects approximate to be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With Phi, or what is taken for it."""
+        if self.approximate == "none":
+            return Formulas(
+                forward=r"\z \odot \Phi(\z)",
+                backward=r"\d \odot (\Phi(\z) + \z \odot \varphi(\z))",
+                where="Phi is the distribution function of the normal distribution, phi its density",
+            )
+        return Formulas(
+            forward=r"\frac{1}{2} \z \odot (1 + \tanh(u))",
+            backward=r"\frac{1}{2} \d \odot (1 + \tanh(u) + \z \odot (1 - \tanh(u)^2) \odot v)",
+            where="u = sqrt(2 / pi) (z + 0.044715 z^3), v = du/dz",
+        )
 
     def f(self, z: Array) -> Array:
         return z * (normal_cdf(z) if self.approximate == "none" else self._sigmoid(z))
@@ -56,6 +73,11 @@ class SiLU(Elementwise):
     """z s with s = 1 / (1 + e^-z), or swish; derivative s (1 + z (1 - s)); Elfwing, Uchibe and Doya, 2018."""
 
     keeps = "input"
+    formulas = Formulas(
+        forward=r"\z \odot \sigma(\z)",
+        backward=r"\d \odot \sigma(\z) \odot (1 + \z \odot (1 - \sigma(\z)))",
+        where=SIGMOID,
+    )
 
     def f(self, z: Array) -> Array:
         return z * sigmoid(z)
@@ -69,6 +91,11 @@ class Mish(Elementwise):
     """z t with t = tanh(log(1 + e^z)); derivative t + z (1 - t^2) / (1 + e^-z); Misra, 2019."""
 
     keeps = "input"
+    formulas = Formulas(
+        forward=r"\z \odot t",
+        backward=r"\d \odot (t + \z \odot (1 - t^2) \odot \sigma(\z))",
+        where=f"t = tanh(log(1 + e^z)), {SIGMOID}",
+    )
 
     def f(self, z: Array) -> Array:
         return z * np.tanh(-log_sigmoid(-z))
@@ -93,6 +120,19 @@ class Softplus(Elementwise):
             raise ValueError("Softplus expects beta to be other than 0, by which it divides")
         self.threshold = threshold if threshold == math.inf else require_number(Softplus, "threshold", threshold)
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With beta put in."""
+        beta = factor(self.beta)
+        log = rf"\log(1 + \exp({beta}\z))"
+        times = "" if self.beta == 1 else f"{self.beta:g} "
+        limit = f"; where {times}z is above {self.threshold:g}, z and delta themselves"
+        return Formulas(
+            forward=rf"\frac{{{log}}}{{{number(self.beta)}}}" if beta else log,
+            backward=rf"\d \odot \sigma({beta}\z)",
+            where=SIGMOID + (limit if self.threshold < math.inf else ""),
+        )
+
     def f(self, z: Array) -> Array:
         a = self.beta * z
         return np.where(a.real > self.threshold, z, log_sigmoid(-a) / -self.beta)
@@ -109,6 +149,7 @@ class Softsign(Elementwise):
     """z / (1 + |z|); derivative 1 / (1 + |z|)^2.  |z| is z or -z by the sign of the real part."""
 
     keeps = "input"
+    formulas = Formulas(r"\frac{\z}{1 + |\z|}", r"\d \odot \frac{1}{(1 + |\z|)^2}")
 
     def f(self, z: Array) -> Array:
         return z / (1 + magnitude(z))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from minigrad.checks import require_delta, require_floating
+from minigrad.checks import ShapeError, require_delta, require_floating, require_shape
 from minigrad.layer import Layer
 from minigrad.softmax_kernels import log_softmax, log_softmax_backward, softmax
-from minigrad.typing import Array
+from minigrad.typing import Array, Formulas, Shape
 
 
 class LogSoftmax(Layer):
@@ -16,8 +16,20 @@ class LogSoftmax(Layer):
     Adding one number to all z_k changes nothing: the softmax is not identified.  ValueError for K = 0.
     """
 
+    formulas = Formulas(
+        forward=r"\z_k - \log \sum_j \exp(\z_j)",
+        backward=r"\d_k - \exp(\y_k) \sum_j \d_j",
+        where="k and j run over the last axis, the classes",
+    )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        _require_classes(self, shape)
+        return shape
+
     def forward(self, z: Array) -> tuple[Array, Array]:
-        _require_classes(self, z)
+        require_floating(self, z)
+        _require_classes(self, z.shape)
         log_p = log_softmax(z)
         return log_p, log_p
 
@@ -34,8 +46,20 @@ class Softmax(Layer):
     For a likelihood take LogSoftmax: the logarithm of a p that has rounded to 0 or 1 is lost.  ValueError for K = 0.
     """
 
+    formulas = Formulas(
+        forward=r"\frac{\exp(\z_k)}{\sum_j \exp(\z_j)}",
+        backward=r"\y_k (\d_k - \sum_j \y_j \d_j)",
+        where="k and j run over the last axis, the classes",
+    )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        _require_classes(self, shape)
+        return shape
+
     def forward(self, z: Array) -> tuple[Array, Array]:
-        _require_classes(self, z)
+        require_floating(self, z)
+        _require_classes(self, z.shape)
         p = softmax(z)
         return p, p
 
@@ -44,8 +68,9 @@ class Softmax(Layer):
         return p * (delta - (p * delta).sum(axis=-1, keepdims=True))
 
 
-def _require_classes(layer: Layer, z: Array) -> None:
-    require_floating(layer, z)
-    if z.ndim < 2 or z.shape[-1] == 0:
-        fix = "z[np.newaxis, :] is a batch of one" if z.ndim == 1 else "the last axis holds the classes, one or more"
-        raise ValueError(f"{layer!r} expects z of shape (batch, classes), got {z.shape}: {fix}")
+def _require_classes(layer: Layer, shape: Shape) -> None:
+    if len(shape) < 2 or shape[-1] == 0:
+        fix = (
+            "z[np.newaxis, :] is a batch of one" if len(shape) == 1 else "the last axis holds the classes, one or more"
+        )
+        raise ShapeError(f"{layer!r} expects z of shape (batch, classes), got {shape}: {fix}")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from minigrad.checks import axis_of, require_axis, require_delta, require_floating
+from minigrad.checks import ShapeError, require_axis, require_delta, require_floating, require_shape
 from minigrad.layer import Layer
-from minigrad.typing import Array
+from minigrad.shapes import axis_of
+from minigrad.typing import Array, Formulas, Shape
 
-Shape: TypeAlias = tuple[int, ...]
+RESHAPED = Formulas(
+    forward=r"\operatorname{reshape}(\z)",
+    backward=r"\operatorname{reshape}(\d)",
+    where="the same numbers stand in another shape, and delta goes back to that of z",
+)
 
 
 class Flatten(Layer):
@@ -21,19 +26,24 @@ class Flatten(Layer):
     dz  =  delta, in the shape of z
     """
 
+    formulas = RESHAPED
+
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         self.start_axis = require_axis(Flatten, start_axis)
         self.end_axis = require_axis(Flatten, end_axis)
 
+    def output_shape(self, shape: Shape) -> Shape:
+        first, last = axis_of(self, shape, self.start_axis), axis_of(self, shape, self.end_axis)
+        if first > last:
+            raise ShapeError(
+                f"{self!r} expects start_axis to stand before end_axis, got axes {first} and {last} "
+                f"of z of shape {shape}: swap them"
+            )
+        return (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+
     def forward(self, z: Array) -> tuple[Array, tuple[Shape, Shape]]:
         require_floating(self, z)
-        first, last = axis_of(self, z, self.start_axis), axis_of(self, z, self.end_axis)
-        if first > last:
-            raise ValueError(
-                f"{self!r} expects start_axis to stand before end_axis, got axes {first} and {last} "
-                f"of z of shape {z.shape}: swap them"
-            )
-        shape = (*z.shape[:first], math.prod(z.shape[first : last + 1]), *z.shape[last + 1 :])
+        shape = self.output_shape(z.shape)
         return z.reshape(shape), (z.shape, shape)
 
     def backward(self, delta: Array, cache: tuple[Shape, Shape]) -> Array:
@@ -54,6 +64,8 @@ class Reshape(Layer):
     ValueError unless a row of z has as many numbers as the shape.
     """
 
+    formulas = RESHAPED
+
     def __init__(self, *shape: int) -> None:
         given: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
         if not all(
@@ -64,16 +76,20 @@ class Reshape(Layer):
         if self.shape.count(-1) > 1:
             raise ValueError(f"Reshape expects at most one -1, got {self.shape}: give all sizes but one")
 
-    def forward(self, z: Array) -> tuple[Array, tuple[Shape, Shape]]:
-        require_floating(self, z)
-        if not z.ndim:
-            raise ValueError(f"{self!r} expects z of shape (batch, ...), got (): the first axis is the batch")
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        if not shape:
+            raise ShapeError(f"{self!r} expects z of shape (batch, ...), got (): the first axis is the batch")
         # Not left to numpy: it cannot tell what -1 is in a batch of no rows.
-        size, known = math.prod(z.shape[1:]), math.prod(size for size in self.shape if size != -1)
+        size, known = math.prod(shape[1:]), math.prod(size for size in self.shape if size != -1)
         if size % known if -1 in self.shape else size != known:
             times = "a multiple of " if -1 in self.shape else ""
-            raise ValueError(f"{self!r} expects {times}{known} numbers in each row, got {size} in z of shape {z.shape}")
-        shape = (len(z), *(size // known if entry == -1 else entry for entry in self.shape))
+            raise ShapeError(f"{self!r} expects {times}{known} numbers in each row, got {size} in z of shape {shape}")
+        return (shape[0], *(size // known if entry == -1 else entry for entry in self.shape))
+
+    def forward(self, z: Array) -> tuple[Array, tuple[Shape, Shape]]:
+        require_floating(self, z)
+        shape = self.output_shape(z.shape)
         return z.reshape(shape), (z.shape, shape)
 
     def backward(self, delta: Array, cache: tuple[Shape, Shape]) -> Array:
@@ -94,9 +110,20 @@ class Transpose(Layer):
     def __init__(self, axis1: int, axis2: int) -> None:
         self.axis1, self.axis2 = require_axis(Transpose, axis1), require_axis(Transpose, axis2)
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the axes named."""
+        swap = rf"\operatorname{{swap}}_{{{self.axis1}, {self.axis2}}}"
+        return Formulas(f"{swap}(\\z)", f"{swap}(\\d)", where=f"axes {self.axis1} and {self.axis2} are swapped")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        swapped, first, second = list(shape), axis_of(self, shape, self.axis1), axis_of(self, shape, self.axis2)
+        swapped[first], swapped[second] = shape[second], shape[first]
+        return tuple(swapped)
+
     def forward(self, z: Array) -> tuple[Array, Shape]:
         require_floating(self, z)
-        z_next = z.swapaxes(axis_of(self, z, self.axis1), axis_of(self, z, self.axis2))
+        z_next = z.swapaxes(axis_of(self, z.shape, self.axis1), axis_of(self, z.shape, self.axis2))
         return z_next, z_next.shape
 
     def backward(self, delta: Array, shape: Shape) -> Array:
@@ -116,6 +143,12 @@ class Slice(Layer):
     nothing would be left of an axis.
     """
 
+    formulas = Formulas(
+        forward=r"\operatorname{slice}(\z)",
+        backward=r"\operatorname{place}(\d)",
+        where="delta is placed where z was taken from, among zeros",
+    )
+
     def __init__(self, start: int | None, stop: int | None, step: int | None = None, axis: int = -1) -> None:
         for name, value in (("start", start), ("stop", stop), ("step", step)):
             if value is not None and (not isinstance(value, int | np.integer) or isinstance(value, bool)):
@@ -125,13 +158,18 @@ class Slice(Layer):
         self.slice = slice(start, stop, step)
         self.axis = require_axis(Slice, axis)
 
+    def output_shape(self, shape: Shape) -> Shape:
+        axis = axis_of(self, shape, self.axis)
+        left = len(range(*self.slice.indices(shape[axis])))
+        self._require_some(left, shape, axis)
+        return (*shape[:axis], left, *shape[axis + 1 :])
+
     def forward(self, z: Array) -> tuple[Array, Any]:
         require_floating(self, z)
-        axis = axis_of(self, z, self.axis)
+        axis = axis_of(self, z.shape, self.axis)
         index = (slice(None),) * axis + (self.slice,)
         z_next = z[index]
-        if z.shape[axis] and not z_next.shape[axis]:
-            raise ValueError(f"{self!r} leaves nothing of axis {axis} of z of shape {z.shape}: start lies before stop")
+        self._require_some(z_next.shape[axis], z.shape, axis)
         return z_next, (z.shape, z_next.shape, index)
 
     def backward(self, delta: Array, cache: Any) -> Array:
@@ -140,6 +178,10 @@ class Slice(Layer):
         dz = np.zeros(shape, delta.dtype)
         dz[index] = delta
         return dz
+
+    def _require_some(self, left: int, shape: Shape, axis: int) -> None:
+        if shape[axis] and not left:
+            raise ShapeError(f"{self!r} leaves nothing of axis {axis} of z of shape {shape}: start lies before stop")
 
     def __repr__(self) -> str:
         step = "" if self.slice.step is None else f", {self.slice.step}"
@@ -156,6 +198,12 @@ class Pad(Layer):
     crops.
     """
 
+    formulas = Formulas(
+        forward=r"\operatorname{pad}(\z)",
+        backward=r"\operatorname{crop}(\d)",
+        where="z gets a border, and delta loses it",
+    )
+
     def __init__(self, padding: Sequence[tuple[int, int]], value: float = 0.0) -> None:
         pairs = padding if isinstance(padding, tuple | list) else ()
         if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
@@ -168,16 +216,20 @@ class Pad(Layer):
         self.padding = tuple((int(before), int(after)) for before, after in pairs)
         self.value = float(value)
 
-    def forward(self, z: Array) -> tuple[Array, Any]:
-        require_floating(self, z)
-        kept = z.ndim - len(self.padding)
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        kept = len(shape) - len(self.padding)
         if kept < 1:
-            raise ValueError(
-                f"{self!r} expects z with {len(self.padding)} axes after the batch, or more, got shape {z.shape}: "
+            raise ShapeError(
+                f"{self!r} expects z with {len(self.padding)} axes after the batch, or more, got shape {shape}: "
                 "one pair for each axis to pad"
             )
-        sizes = z.shape[kept:]
-        shape = z.shape[:kept] + tuple(b + size + a for (b, a), size in zip(self.padding, sizes, strict=True))
+        return shape[:kept] + tuple(b + size + a for (b, a), size in zip(self.padding, shape[kept:], strict=True))
+
+    def forward(self, z: Array) -> tuple[Array, Any]:
+        require_floating(self, z)
+        shape = self.output_shape(z.shape)
+        sizes = z.shape[-len(self.padding) :]
         inside: Any = (..., *(slice(b, b + size) for (b, _), size in zip(self.padding, sizes, strict=True)))
         z_next = np.full(shape, self.value, z.dtype)
         z_next[inside] = z

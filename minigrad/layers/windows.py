@@ -42,6 +42,12 @@ class Window(NamedTuple):
         count = -(-room // self.stride) + 1
         return count - ((count - 1) * self.stride >= length + self.before)
 
+    def place(self, window: str, entry: str) -> str:
+        """Where entry `entry` of window `window` stands on the axis, in LaTeX: 2 r + i - 1."""
+        first = window if self.stride == 1 else f"{self.stride} {window}"
+        further = entry if self.dilation == 1 else f"{self.dilation} {entry}"
+        return f"{first} + {further}" + (f" - {self.before}" if self.before else "")
+
     def parts(self, length: int) -> Parts:
         """For each entry of the window: the windows in which it is inside of the axis, and where it is there."""
         count, parts = self.count(length), []

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from minigrad.checks import kind
+from minigrad.checks import ShapeError, kind
 from minigrad.layer import Layer
+from minigrad.losses.formulas import Written, reduced
 from minigrad.losses.targets import require_weights
-from minigrad.typing import Array
+from minigrad.typing import Array, Formulas, Shapes
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -42,6 +44,23 @@ class Loss(Layer):
         if reduction not in self.reductions:
             raise ValueError(f"{type(self).__name__} expects reduction in {self.reductions}, got {reduction!r}")
         self.reduction = reduction
+
+    def written(self) -> Written | None:
+        """One term and its derivative in LaTeX, for `explain`."""
+        return None
+
+    @property
+    def formulas(self) -> Formulas | None:  # type: ignore[override]
+        """Those of the terms, as `reduction` puts them together."""
+        written = self.written()
+        return None if written is None else reduced(written, self.reduction)
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        if self.reduction == "none":
+            raise NotImplementedError(
+                f"{type(self).__name__} lacks output_shape(self, shape) -> shape of its terms, for reduction 'none'"
+            )
+        return ()
 
     def scale(self, terms: Array, weights: Any, own: Array | None = None, counted: Array | None = None) -> Any:
         """The derivative of the loss by each of `terms`, whose numbers do not matter: one for all, or an array.
@@ -102,3 +121,35 @@ class Loss(Layer):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reduction})"
+
+
+class LikelihoodLoss(Loss):
+    """A loss of class labels, whose term n has the weight w_n = `class_weights[target_n]` * `weights[n]`.
+
+    Both are 1 where they are not given, and the mean is sum_n w_n term_n / sum_n w_n.
+    """
+
+    def __init__(self, reduction: str = "mean", class_weights: Sequence[float] | Array | None = None) -> None:
+        super().__init__(reduction)
+        self.class_weights: Array | None = None
+        if class_weights is not None:
+            shape = (np.size(class_weights),)
+            self.class_weights = require_weights(type(self), class_weights, shape, "class_weights").astype(float)
+
+    def require_class_weights(self, name: str, classes: int) -> None:
+        """There are as many class weights as classes, or none (ValueError)."""
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            raise ShapeError(
+                f"{self!r} has {len(self.class_weights)} class weights, but {name} has {classes} classes: "
+                "it expects one weight for each"
+            )
+
+    def written_weights(self) -> tuple[str, str, str]:
+        """The weight of a term in LaTeX, by what the mean divides, and what w is."""
+        if self.class_weights is None:
+            return "", "N", ""
+        return "w_{t_n} ", r"\sum_n w_{t_n}", "w are the class weights"
+
+    def __repr__(self) -> str:
+        weighted = "" if self.class_weights is None else ", class_weights"
+        return f"{type(self).__name__}({self.reduction}{weighted})"

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.checks import ShapeError
 from minigrad.kernels import log1p, log_sigmoid, positive_part, sigmoid
 from minigrad.losses.elementwise import ElementwiseLoss
+from minigrad.losses.formulas import Written
 from minigrad.losses.targets import first_of, named, require_signs, require_target, require_weights
-from minigrad.typing import Array
+from minigrad.shapes import N
+from minigrad.typing import Array, Shape
 
 LEAST_LOG = -100.0  # log 0, as in PyTorch, so that the loss of an impossible target is large, but finite
 LEAST_VARIANCE = 1e-12  # of y (1 - y) in its derivative
@@ -23,22 +26,32 @@ class _BinaryLoss(ElementwiseLoss):
         self.weight = _factor(self, weight, "weight")
 
     def targets(self, z: Array, target: Any) -> Array:
-        t = require_target(self, target, z, 0.0, 1.0)
-        self.factor("weight", self.weight, z)
-        return t
+        return require_target(self, target, z, 0.0, 1.0)
 
     def factor(self, name: str, weight: Array | None, z: Array) -> Any:
         """`weight` in the precision of z, 1 for none (ValueError unless it broadcasts to the shape of z)."""
         if weight is None:
             return 1.0
-        try:
-            fits = np.broadcast_shapes(weight.shape, z.shape) == z.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            got = f"got {weight.shape}"
-            raise ValueError(f"{self!r} expects {name} that broadcasts to the shape of z, {z.shape}, {got}")
+        self._require_broadcast(name, weight.shape, z.shape)
         return weight.astype(z.real.dtype)
+
+    def _require_shape(self, shape: Shape) -> None:
+        super()._require_shape(shape)
+        for name in ("weight", "pos_weight"):
+            if (weight := getattr(self, name, None)) is not None:
+                self._require_broadcast(name, weight.shape, shape)
+
+    def _require_broadcast(self, name: str, own: Shape, shape: Shape) -> None:
+        pairs = zip(reversed(own), reversed(shape), strict=False)
+        if len(own) > len(shape) or any(a not in (1, b) and b is not N for a, b in pairs):
+            raise ShapeError(
+                f"{self!r} expects {name} that broadcasts to the shape of z, {shape}, got {own}: "
+                "one number for all, or one for each entry of a row"
+            )
+
+    def weighted(self, factors: str) -> str:
+        """LaTeX, times `weight` where there is one."""
+        return factors if self.weight is None else rf"w \odot {factors}"
 
 
 class BCELoss(_BinaryLoss):
@@ -49,6 +62,13 @@ class BCELoss(_BinaryLoss):
     As in PyTorch, logarithms are -100 at least, and y (1 - y) in dy is 1e-12 at least; `weight` multiplies the terms,
     and the mean is over all entries.  From logits, BCEWithLogitsLoss is more accurate, and needs no such limits.
     """
+
+    def written(self) -> Written:
+        return Written(
+            self.weighted(r"\left( -t \odot \log \z - (1 - t) \odot \log(1 - \z) \right)"),
+            self.weighted(r"\frac{\z - t}{\z \odot (1 - \z)}"),
+            "" if self.weight is None else "w is the factor `weight` of the terms",
+        )
 
     def f(self, y: Array, t: Array) -> Array:
         low, high = y.real.min(initial=0), y.real.max(initial=0)
@@ -80,6 +100,15 @@ class BCEWithLogitsLoss(_BinaryLoss):
         super().__init__(reduction, weight)
         self.pos_weight = _factor(self, pos_weight, "pos_weight")
 
+    def written(self) -> Written:
+        said = [] if self.weight is None else ["w is the factor `weight` of the terms"]
+        p, slope = "", r"(\sigma(\z) - t)"
+        if self.pos_weight is not None:
+            p, slope = r"p \odot ", r"\left( (1 - t) \odot \sigma(\z) - p \odot t \odot \sigma(-\z) \right)"
+            said.append("p is `pos_weight`")
+        term = rf"\left( -{p}t \odot \log \sigma(\z) - (1 - t) \odot \log \sigma(-\z) \right)"
+        return Written(self.weighted(term), self.weighted(slope), "; ".join(said))
+
     def f(self, a: Array, t: Array) -> Array:
         excess = positive_part(a)
         tail = -log_sigmoid(excess + (excess - a))  # log(1 + e^-|a|)
@@ -102,6 +131,12 @@ class HingeLoss(ElementwiseLoss):
     def __init__(self, reduction: str = "mean", squared: bool = False) -> None:
         super().__init__(reduction)
         self.squared = squared
+
+    def written(self) -> Written:
+        short = r"\max(0, 1 - t \odot \z)"
+        if self.squared:
+            return Written(f"{short}^2", rf"-2 t \odot {short}")
+        return Written(short, r"-t \odot [t \odot \z < 1]")
 
     def targets(self, z: Array, target: Any) -> Array:
         return require_signs(self, target, z)

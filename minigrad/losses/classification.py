@@ -7,30 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_delta, require_floating
+from minigrad.checks import ShapeError, kind, require_delta, require_floating
 from minigrad.kernels import log_sigmoid, sigmoid
-from minigrad.losses.base import Loss
-from minigrad.losses.targets import require_binary_labels, require_labels, require_target, require_weights
+from minigrad.losses.base import LikelihoodLoss
+from minigrad.losses.formulas import Written, decimal
+from minigrad.losses.targets import require_binary_labels, require_labels, require_target
+from minigrad.shapes import require_shape
 from minigrad.softmax_kernels import cross_entropy
-from minigrad.typing import Array, Delta
-
-
-class LikelihoodLoss(Loss):
-    """A loss of class labels, whose term n has the weight w_n = `class_weights[target_n]` * `weights[n]`.
-
-    Both are 1 where they are not given, and the mean is sum_n w_n term_n / sum_n w_n.
-    """
-
-    def __init__(self, reduction: str = "mean", class_weights: Sequence[float] | Array | None = None) -> None:
-        super().__init__(reduction)
-        self.class_weights: Array | None = None
-        if class_weights is not None:
-            shape = (np.size(class_weights),)
-            self.class_weights = require_weights(type(self), class_weights, shape, "class_weights").astype(float)
-
-    def __repr__(self) -> str:
-        weighted = "" if self.class_weights is None else ", class_weights"
-        return f"{type(self).__name__}({self.reduction}{weighted})"
+from minigrad.typing import Array, Delta, Shape
 
 
 class NLLLoss(LikelihoodLoss):
@@ -55,6 +39,22 @@ class NLLLoss(LikelihoodLoss):
         if not isinstance(ignore_index, int | np.integer) or isinstance(ignore_index, bool):
             raise ValueError(f"{type(self).__name__} expects ignore_index to be an integer, got {kind(ignore_index)}")
         self.ignore_index = int(ignore_index)
+
+    def written(self) -> Written:
+        w, count, where = self.written_weights()
+        return Written(rf"-{w}\z_{{n, t_n}}", f"-{w}[k = t_n]", where, "n", count)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self._output_shape(shape, "log_p")
+
+    def shape_of_logits(self, shape: Shape) -> Shape:
+        """The output shape of `of_logits`, in its words."""
+        return self._output_shape(shape, "z")
+
+    def _output_shape(self, shape: Shape, name: str) -> Shape:
+        require_shape(self, shape, name)
+        self._require_shape(shape, name)
+        return self.value_shape(shape[:-1])
 
     def forward(self, log_p: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         self._require_scores(log_p, "log_p")
@@ -88,7 +88,7 @@ class NLLLoss(LikelihoodLoss):
 
     def labels_and_scale(self, terms: Array, classes: int, target: Any, weights: Any) -> tuple[Array, Any]:
         """Labels that were looked at, and the derivative of the loss by each term, as `scale` gives it."""
-        self._require_class_weights("z", classes)
+        self.require_class_weights("z", classes)
         labels, own = self._labels(terms.shape, classes, target)
         return labels, self.scale(terms, weights, own)
 
@@ -119,13 +119,13 @@ class NLLLoss(LikelihoodLoss):
 
     def _require_scores(self, z: Array, name: str) -> None:
         require_floating(self, z, name)
-        if z.ndim < 2 or not z.shape[-1]:
-            raise ValueError(f"{self!r} expects {name} of shape (batch, classes), got {z.shape}")
-        self._require_class_weights(name, z.shape[-1])
+        self._require_shape(z.shape, name)
 
-    def _require_class_weights(self, name: str, classes: int) -> None:
-        if self.class_weights is not None and len(self.class_weights) != classes:
-            raise ValueError(f"{self!r} has {len(self.class_weights)} class weights, but {name} has {classes} classes")
+    def _require_shape(self, shape: Shape, name: str) -> None:
+        if len(shape) < 2 or not shape[-1]:
+            fix = f"{name}[np.newaxis, :] is a batch of one" if len(shape) == 1 else "the last axis holds the classes"
+            raise ShapeError(f"{self!r} expects {name} of shape (batch, classes), got {shape}: {fix}")
+        self.require_class_weights(name, shape[-1])
 
 
 class CrossEntropyLoss(NLLLoss):
@@ -156,6 +156,26 @@ class CrossEntropyLoss(NLLLoss):
         if not isinstance(label_smoothing, int | float | np.number) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"CrossEntropyLoss expects label_smoothing from 0 to 1, got {label_smoothing!r}")
         self.label_smoothing = float(label_smoothing)
+
+    def written(self) -> Written:
+        w, count, where = self.written_weights()
+        log_p, p = r"(\z_{n, k} - \log \sum_j \exp \z_{n, j})", r"\frac{\exp \z_{n, k}}{\sum_j \exp \z_{n, j}}"
+        if not self.label_smoothing:
+            term = rf"-{w}{log_p.replace('n, k', 'n, t_n')}"
+            return Written(term, rf"{w}\left( {p} - [k = t_n] \right)", where, "n", count)
+        s, rest = decimal(self.label_smoothing), decimal(1 - self.label_smoothing)
+        c = f"{w and 'w_k '}({rest} [k = t_n] + \\frac{{{s}}}{{K}})"
+        return Written(
+            rf"-\sum_k {c} {log_p}",
+            rf"\left( {p} \sum_i c_{{n, i}} - c_{{n, k}} \right)",
+            "; ".join(filter(None, ("K counts the classes", where))),
+            "n",
+            count,
+            rf", \quad c_{{n, k}} = {c}",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.shape_of_logits(shape)
 
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Array]:
         given = np.asarray(target)
@@ -227,21 +247,25 @@ class BernoulliNLLLoss(LikelihoodLoss):
     for any shape and for targets between 0 and 1.  TypeError, ValueError for targets that are not such labels.
     """
 
+    def written(self) -> Written:
+        w, count, where = self.written_weights()
+        return Written(rf"-{w}\log \sigma((2 t_n - 1) \z_n)", rf"{w}(\sigma(\z_n) - t_n)", where, "n", count)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape, "logit")
+        self._require_shape(shape)
+        return self.value_shape(shape[:1])
+
     def forward(self, logit: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         require_floating(self, logit, "logit")
-        if logit.ndim != 2 or logit.shape[1] != 1:
-            raise ValueError(
-                f"{self!r} expects one logit for each row, of shape (batch, 1), got {logit.shape}: "
-                "end the stack with Linear(..., 1), or take LogSoftmax and NLLLoss for several classes"
-            )
+        self._require_shape(logit.shape)
         sign, scale = self.signs_and_scale(logit[:, 0], target, weights)
         margin = sign * logit[:, 0]
         return self.reduce(-log_sigmoid(margin), scale), (sign, margin, scale)
 
     def signs_and_scale(self, terms: Array, target: Any, weights: Any) -> tuple[Array, Any]:
         """s, from labels that were looked at, and the derivative of the loss by each term, as `scale` gives it."""
-        if self.class_weights is not None and len(self.class_weights) != 2:
-            raise ValueError(f"{self!r} expects 2 class weights, got {len(self.class_weights)}")
+        self._require_two_weights()
         labels = require_binary_labels(self, target, terms.shape)
         scale = self.scale(terms, weights, None if self.class_weights is None else self.class_weights[labels])
         return (2 * labels - 1).astype(terms.real.dtype), scale
@@ -251,6 +275,18 @@ class BernoulliNLLLoss(LikelihoodLoss):
         require_delta(self, delta, self.value_shape(sign.shape))
         da: Array = -sign * sigmoid(-margin) * delta * scale
         return da[:, np.newaxis]
+
+    def _require_shape(self, shape: Shape) -> None:
+        if len(shape) != 2 or shape[1] != 1:
+            raise ShapeError(
+                f"{self!r} expects one logit for each row, of shape (batch, 1), got {shape}: "
+                "end the stack with Linear(..., 1), or take LogSoftmax and NLLLoss for several classes"
+            )
+        self._require_two_weights()
+
+    def _require_two_weights(self) -> None:
+        if self.class_weights is not None and len(self.class_weights) != 2:
+            raise ValueError(f"{self!r} expects 2 class weights, got {len(self.class_weights)}")
 
 
 def _of_rows(scale: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import (
+    ShapeError,
     require_count,
     require_delta,
     require_float_dtype,
@@ -17,10 +18,13 @@ from minigrad.checks import (
 )
 from minigrad.losses.base import REDUCTIONS, Loss
 from minigrad.losses.elementwise import ElementwiseLoss, require_batch
+from minigrad.losses.formulas import Written, decimal, reduced
 from minigrad.losses.targets import first_of, named, require_target
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.shapes import require_shape, require_shapes
+from minigrad.typing import Array, Delta, Formulas, Gradients, Shape, Shapes
 
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+_PARTS = ("z[0], the mean,", "z[1], the variance,")
 
 
 class KLDivLoss(ElementwiseLoss):
@@ -38,6 +42,11 @@ class KLDivLoss(ElementwiseLoss):
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
         self.log_target = log_target
+
+    def written(self) -> Written:
+        if self.log_target:
+            return Written(r"\exp(t) \odot (t - \z)", r"-\exp(t)")
+        return Written(r"t \odot (\log t - \z)", "-t", "0 log 0 counts as 0")
 
     def targets(self, z: Array, target: Any) -> Array:
         fix = "log_target=True takes logarithms"
@@ -70,6 +79,15 @@ class PoissonNLLLoss(ElementwiseLoss):
         super().__init__(reduction)
         self.log_input, self.full = log_input, full
         self.eps = require_number(type(self), "eps", eps, least=0.0)
+
+    def written(self) -> Written:
+        rate = rf"\z + {decimal(self.eps)}" if self.eps else r"\z"
+        term, slope = r"\exp(\z) - t \odot \z", r"(\exp(\z) - t)"
+        if not self.log_input:
+            term, slope = rf"\z - t \odot \log({rate})", rf"(1 - \frac{{t}}{{{rate}}})"
+        if self.full:
+            term += r" + [t > 1] \odot (t \odot \log t - t + \frac{1}{2} \log(2 \pi t))"
+        return Written(rf"\left( {term} \right)", slope, "0 log 0 counts as 0" * self.full)
 
     def targets(self, z: Array, target: Any) -> Array:
         return require_target(self, target, z, 0.0, fix="counts are not negative")
@@ -112,16 +130,29 @@ class GaussianNLLLoss(Loss):
         self.full = full
         self.eps = require_number(type(self), "eps", eps, above=0.0)
 
+    def written(self) -> Written:
+        constant = r" + \log(2 \pi)" * self.full
+        of_mean, of_variance = r"\frac{m - t}{v}", r"\frac{1}{2 v} \odot (1 - \frac{(m - t)^2}{v})"
+        return Written(
+            rf"\frac{{1}}{{2}} (\log v + \frac{{(m - t)^2}}{{v}}{constant})",
+            rf"\left( {of_mean}, {of_variance} \right)",
+            f"z = (m, v), mean and variance; v counts as {self.eps:g} at least, and where it stands for a row, its "
+            "derivatives are summed",
+        )
+
+    def output_shape(self, shape: Shapes) -> Shape:
+        require_shapes(self, shape, 2)
+        for name, part in zip(_PARTS, shape, strict=True):
+            require_shape(self, part, name)
+        self._require_shapes(*shape)
+        return self.value_shape(shape[0])
+
     def forward(self, z: Any, target: Any, weights: Any = None) -> tuple[Any, Any]:
         require_tuple(self, z, 2)
+        for name, part in zip(_PARTS, z, strict=True):
+            require_floating(self, part, name)
         mean, variance = z
-        require_batch(self, mean, "z[0], the mean,")
-        require_floating(self, variance, "z[1], the variance,")
-        if variance.shape not in (mean.shape, (*mean.shape[:-1], 1)):
-            raise ValueError(
-                f"{self!r} expects a variance of the shape of the mean, {mean.shape}, or of 1 in its last axis, "
-                f"got {variance.shape}: one number for each feature is what HomoscedasticGaussianNLLLoss trains"
-            )
+        self._require_shapes(mean.shape, variance.shape)
         if not (variance.real >= 0).all():
             place = first_of(~(variance.real >= 0))
             raise ValueError(
@@ -142,6 +173,14 @@ class GaussianNLLLoss(Loss):
         of_terms = delta * scale
         dv = of_terms * (0.5 / v) * (1 - r * r / v)
         return of_terms * r / v, dv if v.shape == r.shape else np.add.reduce(dv, axis=-1, keepdims=True)
+
+    def _require_shapes(self, mean: Shape, variance: Shape) -> None:
+        require_batch(self, mean, _PARTS[0])
+        if variance not in (mean, (*mean[:-1], 1)):
+            raise ShapeError(
+                f"{self!r} expects a variance of the shape of the mean, {mean}, or of 1 in its last axis, "
+                f"got {variance}: one number for each feature is what HomoscedasticGaussianNLLLoss trains"
+            )
 
     def __repr__(self) -> str:
         return f"GaussianNLLLoss({self.reduction}{', full' if self.full else ''})"
@@ -166,10 +205,26 @@ class HomoscedasticGaussianNLLLoss(Loss):
         self.full = full
         self.log_variance = np.zeros(self.features, require_float_dtype(HomoscedasticGaussianNLLLoss, dtype))
 
+    def written(self) -> Written:
+        constant = r" + \log(2 \pi)" * self.full
+        return Written(rf"\frac{{1}}{{2}} (s + (\z - t)^2 \odot \exp(-s){constant})", r"(\z - t) \odot \exp(-s)")
+
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """With the derivative by s."""
+        of_terms = Written("", r"\left( \frac{1}{2} (1 - (\z_n - t_n)^2 \odot \exp(-s)) \right)")
+        of_s = reduced(of_terms, self.reduction).backward.replace(r"\odot \d", r"\odot \d_n")
+        gradients, symbols = {"log_variance": rf"\sum_n {of_s}"}, {"log_variance": "s"}
+        return reduced(self.written(), self.reduction)._replace(gradients=gradients, symbols=symbols)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        return self.value_shape(shape)
+
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         require_floating(self, z)
-        if z.ndim < 2 or z.shape[-1] != self.features:
-            raise ValueError(f"{self!r} expects z of shape (batch, {self.features}), got {z.shape}")
+        self._require_shape(z.shape)
         r = z - require_target(self, target, z)
         square = r * r * np.exp(-self.log_variance)
         terms = 0.5 * (self.log_variance + square)
@@ -188,6 +243,13 @@ class HomoscedasticGaussianNLLLoss(Loss):
         require_delta(self, delta, self.value_shape(square.shape))
         of_terms = delta * scale * (0.5 - 0.5 * square)
         return {"log_variance": np.add.reduce(of_terms.reshape(-1, self.features), axis=0)}
+
+    def _require_shape(self, shape: Shape) -> None:
+        if len(shape) < 2 or shape[-1] != self.features:
+            fix = "the first axis is the batch, the last the features"
+            if len(shape) > 1 and shape[-1]:
+                fix = f"HomoscedasticGaussianNLLLoss({shape[-1]}) takes {shape[-1]} features"
+            raise ShapeError(f"{self!r} expects z of shape (batch, {self.features}), got {shape}: {fix}")
 
     def __repr__(self) -> str:
         return f"HomoscedasticGaussianNLLLoss({self.features}, {self.reduction}{', full' if self.full else ''})"

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_delta, require_floating, require_number
+from minigrad.checks import ShapeError, require_delta, require_floating, require_number
 from minigrad.losses.base import Loss
+from minigrad.losses.formulas import Written, decimal
 from minigrad.losses.targets import require_target
-from minigrad.typing import Array, Delta
+from minigrad.shapes import require_shape
+from minigrad.typing import Array, Delta, Shape
 
 
 class ElementwiseLoss(Loss):
@@ -33,8 +35,14 @@ class ElementwiseLoss(Loss):
         """`target` as numbers of the shape and precision of z, looked at once."""
         return require_target(self, target, z)
 
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        return self.value_shape(shape)
+
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
-        require_batch(self, z)
+        require_floating(self, z)
+        self._require_shape(z.shape)
         t = self.targets(z, target)
         terms = self.f(z, t)
         scale = self.scale(terms, weights)
@@ -50,9 +58,15 @@ class ElementwiseLoss(Loss):
         dz = np.zeros(df.shape, np.result_type(df, delta, scale))
         return np.multiply(df, delta * scale, out=dz, where=scale != 0)
 
+    def _require_shape(self, shape: Shape) -> None:
+        require_batch(self, shape)
+
 
 class MSELoss(ElementwiseLoss):
     """Squared error (z - t)^2; derivative 2 (z - t).  The mean is over all entries, not rows, as in PyTorch."""
+
+    def written(self) -> Written:
+        return Written(r"(\z - t)^2", r"2 (\z - t)")
 
     def f(self, z: Array, t: Array) -> Array:
         r = z - t
@@ -64,6 +78,9 @@ class MSELoss(ElementwiseLoss):
 
 class L1Loss(ElementwiseLoss):
     """Absolute error |z - t|; derivative sign(z - t), 0 at the kink."""
+
+    def written(self) -> Written:
+        return _ABSOLUTE
 
     def f(self, z: Array, t: Array) -> Array:
         return (z - t) * _sign(z - t)
@@ -81,6 +98,11 @@ class HuberLoss(ElementwiseLoss):
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         self.delta = require_number(type(self), "delta", delta, above=0.0)
+
+    def written(self) -> Written:
+        d, half = decimal(self.delta), decimal(self.delta / 2)
+        near, far = r"\frac{1}{2} (\z - t)^2", rf"{_times(self.delta)}(|\z - t| - {half})"
+        return Written(_split(near, far, rf"\le {d}", f"> {d}"), rf"\max(-{d}, \min({d}, \z - t))")
 
     def f(self, z: Array, t: Array) -> Array:
         r, d = z - t, self.delta
@@ -105,6 +127,14 @@ class SmoothL1Loss(ElementwiseLoss):
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
         self.beta = require_number(type(self), "beta", beta, least=0.0)
+
+    def written(self) -> Written:
+        if not self.beta:
+            return _ABSOLUTE
+        b, half, r = decimal(self.beta), decimal(self.beta / 2), r"\z - t"
+        near, far = rf"\frac{{1}}{{{decimal(2 * self.beta)}}} ({r})^2", rf"(|{r}| - {half})"
+        slope = r if self.beta == 1 else rf"\frac{{{r}}}{{{b}}}"
+        return Written(_split(near, far, f"< {b}", rf"\ge {b}"), rf"\max(-1, \min(1, {slope}))")
 
     def f(self, z: Array, t: Array) -> Array:
         r, b = z - t, self.beta
@@ -137,13 +167,30 @@ class QuantileLoss(Loss):
             raise ValueError(f"QuantileLoss expects q between 0 and 1, one number or several, got {q!r}")
         self.q: float | tuple[float, ...] = float(given) if given.ndim == 0 else tuple(map(float, given))
 
+    def written(self) -> Written:
+        if isinstance(self.q, tuple):
+            listed = ", ".join(map(decimal, self.q))
+            r = r"t_n - \z_{n, k}"
+            return Written(
+                rf"\max(q_k ({r}), (q_k - 1) ({r}))",
+                r"\left( (1 - q_k) [\z_{n, k} > t_n] - q_k [\z_{n, k} < t_n] \right)",
+                f"q = ({listed})",
+                "n, k",
+            )
+        q, rest = decimal(self.q), decimal(1 - self.q)
+        return Written(rf"\max({q} (t - \z), -{rest} (t - \z))", rf"\left( {rest} [\z > t] - {q} [\z < t] \right)")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        return self.value_shape(shape)
+
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
-        require_batch(self, z)
+        require_floating(self, z)
+        self._require_shape(z.shape)
         if isinstance(self.q, float):
             t = require_target(self, target, z)
         else:
-            if z.ndim < 2 or z.shape[-1] != len(self.q):
-                raise ValueError(f"{self!r} expects z of shape (batch, ..., {len(self.q)}), got {z.shape}")
             t = require_target(self, target, z, shape=z.shape[:-1])[..., np.newaxis]
         r = t - z
         q = np.asarray(self.q, dtype=z.real.dtype)
@@ -157,15 +204,34 @@ class QuantileLoss(Loss):
         require_delta(self, delta, self.value_shape(slope.shape))
         return -slope * (delta * scale)
 
+    def _require_shape(self, shape: Shape) -> None:
+        require_batch(self, shape)
+        if isinstance(self.q, tuple) and (len(shape) < 2 or shape[-1] != len(self.q)):
+            raise ShapeError(
+                f"{self!r} expects z of shape (batch, ..., {len(self.q)}), got {shape}: "
+                "the last axis holds the quantiles"
+            )
+
     def __repr__(self) -> str:
         return f"QuantileLoss(q={self.q}, {self.reduction})"
 
 
-def require_batch(loss: Loss, z: Array, name: str = "z") -> None:
-    """`z` is a floating array whose first axis is the batch (TypeError, ValueError)."""
-    require_floating(loss, z, name)
-    if not z.ndim:
-        raise ValueError(f"{loss!r} expects {name} of shape (batch, ...), got (): {name}[np.newaxis] is a batch of one")
+def require_batch(loss: Loss, shape: Shape, name: str = "z") -> None:
+    """`shape` has an axis, the batch (ValueError)."""
+    if not shape:
+        raise ShapeError(f"{loss!r} expects {name} of shape (batch, ...), got (): {name}[np.newaxis] is a batch of one")
+
+
+_ABSOLUTE = Written(r"|\z - t|", r"\left( [\z > t] - [\z < t] \right)")
+
+
+def _split(near: str, far: str, is_near: str, is_far: str) -> str:
+    """One formula for small residuals, and another for large ones."""
+    return rf"\left( {near} \odot [|\z - t| {is_near}] + {far} \odot [|\z - t| {is_far}] \right)"
+
+
+def _times(number: float) -> str:
+    return "" if number == 1 else f"{decimal(number)} "
 
 
 def _sign(r: Array) -> Array:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import require_delta, require_floating, require_number
-from minigrad.losses.classification import LikelihoodLoss
+from minigrad.checks import ShapeError, require_delta, require_floating, require_number
+from minigrad.losses.base import LikelihoodLoss
+from minigrad.losses.formulas import Written, decimal
 from minigrad.losses.targets import require_labels
-from minigrad.typing import Array, Delta
+from minigrad.shapes import require_shape
+from minigrad.typing import Array, Delta, Shape
 
 
 class MultiMarginLoss(LikelihoodLoss):
@@ -36,13 +38,28 @@ class MultiMarginLoss(LikelihoodLoss):
         self.p = int(p)
         self.margin = require_number(type(self), "margin", margin)
 
+    def written(self) -> Written:
+        w = r"" if self.class_weights is None else "w_{t_n} "
+        short = rf"\max(0, {decimal(self.margin)} - \z_{{n, t_n}} + \z_{{n, k}})"
+        slope = rf"2 {short}" if self.p == 2 else short.replace(r"\max(0, ", "[")[:-1] + " > 0]"
+        return Written(
+            rf"\frac{{1}}{{K}} {w}\sum_k [k \ne t_n] {short}" + "^2" * (self.p == 2),
+            r"\left( g_{n, k} - [k = t_n] \sum_j g_{n, j} \right)",
+            "K counts the classes" + "; w are the class weights" * bool(w),
+            "n",
+            "N",
+            rf", \quad g_{{n, k}} = \frac{{1}}{{K}} {w}[k \ne t_n] {slope}",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        self._require_shape(shape)
+        return self.value_shape(shape[:1])
+
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Any]:
         require_floating(self, z)
-        if z.ndim != 2 or not z.shape[1]:
-            raise ValueError(f"{self!r} expects z of shape (batch, classes), got {z.shape}")
+        self._require_shape(z.shape)
         n, classes = z.shape
-        if self.class_weights is not None and len(self.class_weights) != classes:
-            raise ValueError(f"{self!r} has {len(self.class_weights)} class weights, but z has {classes} classes")
         labels, _ = require_labels(self, target, (n,), classes)
         chosen = np.arange(n), labels
         short = self.margin - z[chosen][:, np.newaxis] + z
@@ -62,6 +79,12 @@ class MultiMarginLoss(LikelihoodLoss):
         require_delta(self, delta, self.value_shape(slopes.shape[:1]))
         of_rows = delta * scale
         return slopes * (of_rows[:, np.newaxis] if np.ndim(of_rows) else of_rows)
+
+    def _require_shape(self, shape: Shape) -> None:
+        if len(shape) != 2 or not shape[1]:
+            fix = "z[np.newaxis, :] is a batch of one" if len(shape) == 1 else "a row for each observation"
+            raise ShapeError(f"{self!r} expects z of shape (batch, classes), got {shape}: {fix}")
+        self.require_class_weights("z", shape[1])
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, p={self.p}, margin={self.margin:g})"

@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import kind, require_gradients, require_layers, require_number, shape_of
+from minigrad.checks import ShapeError, kind, require_gradients, require_layers, require_number, shape_of
 from minigrad.containers import Container
 from minigrad.layer import Layer
-from minigrad.typing import Array, Delta, Gradients
+from minigrad.losses.formulas import decimal
+from minigrad.shapes import is_shape
+from minigrad.typing import Array, Delta, Formulas, Gradients, Shapes
 
 
 class Penalty:
     """A cost of the parameters whose names match `pattern`, times `strength`.
 
     Patterns are those of a shell: "*.weight", "0.*", "[!4].bias".  A subclass writes `of`, the penalty of one array,
-    and `gradient`, its derivative, both of strength 1.
+    and `gradient`, its derivative, both of strength 1; and may write both in LaTeX, for `explain`.
     """
+
+    written: tuple[str, str] = (r"P(\theta)", r"\nabla P(\theta)")
 
     def __init__(self, strength: float, pattern: str = "*") -> None:
         self.strength = require_number(type(self), "strength", strength, least=0.0)
@@ -44,6 +48,8 @@ class L2Penalty(Penalty):
     Of a cost that is a negative log-likelihood, the logarithm of a normal prior of variance 1 / strength.
     """
 
+    written = (r"\frac{1}{2} \sum \theta^2", r"\theta")
+
     def of(self, theta: Array) -> Any:
         return 0.5 * np.sum(theta * theta)
 
@@ -53,6 +59,8 @@ class L2Penalty(Penalty):
 
 class L1Penalty(Penalty):
     """strength * sum |theta|, whose derivative is strength * sign(theta), 0 at the kink."""
+
+    written = (r"\sum |\theta|", r"([\theta > 0] - [\theta < 0])")
 
     def of(self, theta: Array) -> Any:
         return np.sum(theta * np.sign(theta.real))
@@ -126,6 +134,28 @@ class Penalized(Container):
     def state(self) -> dict[str, Any]:
         return self.cost.state()
 
+    @property
+    def formulas(self) -> Formulas:  # type: ignore[override]
+        """Those of the penalties, around the cost c."""
+        of_each = dict.fromkeys(self.cost.parameters(), r"\d \cdot \frac{\partial c}{\partial \theta}")
+        added = ""
+        for penalty, name, _ in self._penalized(self.cost.parameters()):
+            of_each[name] += rf" + \d {decimal(penalty.strength)} {penalty.written[1]}"
+        for penalty in self.penalties:
+            added += rf" + {decimal(penalty.strength)} {penalty.written[0]}"
+        return Formulas(
+            forward=rf"c(\z){added}",
+            backward=r"\d \cdot \frac{\partial c}{\partial \z}",
+            gradients=of_each,
+            where="c is the cost alone; each penalty is a sum over the parameters theta that it matches",
+        )
+
+    def output_shape(self, shape: Shapes) -> Shapes:
+        found = self.cost.output_shape(shape)
+        if found != ():
+            raise self._no_number(str(found) if is_shape(found) else "tuple")
+        return ()
+
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         value, cache = self.cost.forward(z, *arguments, **options)
         return self.with_penalties(value), cache
@@ -150,13 +180,14 @@ class Penalized(Container):
     def with_penalties(self, value: Any) -> Any:
         """`value` of the cost alone, and the penalties (ValueError unless it is one number)."""
         if np.ndim(value):
-            raise ValueError(
-                f"{self.outline()} expects a cost that is one number, got {shape_of(value)}: "
-                "end the stack with a loss of reduction 'mean' or 'sum'"
-            )
+            raise self._no_number(shape_of(value))
         for penalty, _, theta in self._penalized(self.cost.parameters()):
             value = value + penalty.strength * penalty.of(theta)
         return value
+
+    def _no_number(self, got: str) -> ValueError:
+        fix = "end the stack with a loss of reduction 'mean' or 'sum'"
+        return ShapeError(f"{self.outline()} expects a cost that is one number, got {got}: {fix}")
 
     def with_gradients(self, delta: Delta, gradients: Gradients) -> Gradients:
         """Rule 3, from the gradients of the cost alone."""

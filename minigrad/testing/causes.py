@@ -22,6 +22,7 @@ CAUSES = {
     "delta_ignored": "does not depend on delta",
     "delta_twice": "delta enters twice",
     "diagonal": "only the diagonal of the Jacobian is right",
+    "declared_shape": "output_shape is not the shape of the output",
     "dtype": "the floating type is not kept",
     "empty": "an empty batch fails",
     "exchanged": "the gradients of two arrays exchanged",

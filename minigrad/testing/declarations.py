@@ -1,4 +1,4 @@
-"""What a class says of itself beside what is seen: complex_safe, parameter_names, children."""
+"""What a class says of itself beside what is seen: complex_safe, output_shape, parameter_names, children."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.checks import label
 from minigrad.containers import Container
 from minigrad.layer import Layer
+from minigrad.shapes import shapes_of
 from minigrad.testing.cases import REGIMES, batch_size, redrawn
 from minigrad.testing.failures import deliberate, source_of
 from minigrad.testing.numeric import EPS, largest
@@ -133,6 +134,22 @@ def odd_shape(subject: Subject) -> Finding | None:
         return None
     said = "a loss gives a number, of shape (), or one for each row; this one has the shape (1,)"
     return Finding(1, "shape", said, source=source_of(subject.layer, 1))
+
+
+def misdeclared_shape(subject: Subject) -> Finding | None:
+    """A declared `output_shape` that is not the shape of what rule 1 gives."""
+    layer = subject.layer
+    if type(layer).output_shape is Layer.output_shape:
+        return None
+    given, found = shapes_of(subject.z), shapes_of(subject.forward()[0])
+    try:
+        declared: Any = layer.output_shape(given)
+    except Exception as error:
+        declared = f"{type(error).__name__}: {error}"
+    if declared is None or declared == found:
+        return None
+    said = f"output_shape({given}) is {declared}, but rule 1 gives {found}: check and summary would be wrong"
+    return Finding(1, "declared_shape", said)
 
 
 def forgotten(layer: Layer) -> list[Finding]:

@@ -13,7 +13,7 @@ from minigrad.layer import Layer
 from minigrad.testing.cases import Case, cases, into_domain
 from minigrad.testing.compare import ALL_UP_TO, compare
 from minigrad.testing.comparison import Comparison
-from minigrad.testing.declarations import complex_unsafe, forgotten, odd_shape, wrong_names
+from minigrad.testing.declarations import complex_unsafe, forgotten, misdeclared_shape, odd_shape, wrong_names
 from minigrad.testing.failures import deliberate, finding_of, named, source_of
 from minigrad.testing.joined import with_one_output
 from minigrad.testing.precision import in_float32, overflow, single_inside, staircase
@@ -88,7 +88,7 @@ class Examination:
         if base is None:
             return
         self._declared(base)
-        for odd in (odd_shape(base), staircase(base, self.rng)):
+        for odd in (odd_shape(base), misdeclared_shape(base), staircase(base, self.rng)):
             if odd is not None:
                 self._add(odd)
         for case in cases(self.z, self.arguments, self.rng):

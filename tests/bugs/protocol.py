@@ -1227,6 +1227,13 @@ class RootBelowZero(Elementwise):
         return 1.5 * np.sqrt(z) * (z.real > 0)
 
 
+class ForgottenAxis(MeanPool):
+    """Declares the shape of its input for the output, though rule 1 takes an axis away."""
+
+    def output_shape(self, shape):
+        return shape
+
+
 def zero_row(rng):
     """Draws (z,) with a row of zeros."""
     z = rng.normal(size=(4, 3))
@@ -1362,5 +1369,6 @@ BUGS: list[Bug] = [
     Bug(SweptTanh, ("sweep", "wrong_type"), (2, 3)),
     Bug(SlowSign, ("sign",), (2,), rows(3, 2)),
     Bug(NormAtZero, ("zero", "unstable"), (2,), zero_row),
+    Bug(ForgottenAxis, ("declared_shape",), (1,), rows(3, 4, 2)),
     Bug(RootBelowZero, ("branch", "unstable"), (2,)),
 ]
