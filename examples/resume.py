@@ -55,7 +55,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 def perceptron() -> Sequential:
     """A net with everything that a checkpoint has to remember: running statistics, and a generator that draws."""
     rng = np.random.default_rng(0)
-    below = Sequential(Linear(64, 64, rng=rng), BatchNorm1d(64), ReLU(), Dropout(0.2, rng=1))
+    below = Sequential(Linear(64, 64, bias=False, rng=rng), BatchNorm1d(64), ReLU(), Dropout(0.2, rng=1))
     return below >> Linear(64, 10, rng=rng) >> CrossEntropyLoss()
 
 

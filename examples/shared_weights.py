@@ -27,8 +27,8 @@ class SquaredDifference(Layer):
 
 
 def encoder(rng: np.random.Generator) -> Sequential:
-    """64 pixels to a code of 16 numbers."""
-    return Sequential(Linear(64, 64, rng=rng), ReLU(), Linear(64, 16, rng=rng))
+    """64 pixels to a code of 16 numbers; without a last bias, which the difference of two codes takes out again."""
+    return Sequential(Linear(64, 64, rng=rng), ReLU(), Linear(64, 16, bias=False, rng=rng))
 
 
 def pairs_of(labels: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

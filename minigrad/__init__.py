@@ -17,8 +17,10 @@ from minigrad.parameters import FlatParameters
 
 if TYPE_CHECKING:
     from minigrad import existence as existence
+    from minigrad import explaining as explaining
     from minigrad import mle as mle
     from minigrad import optim as optim
+    from minigrad import pictures as pictures
     from minigrad import saving as saving
     from minigrad import training as training
     from minigrad import watching as watching
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from minigrad.derivatives import jacobian_vector_product as jacobian_vector_product
     from minigrad.derivatives import per_observation_gradients as per_observation_gradients
     from minigrad.derivatives import scores_at as scores_at
+    from minigrad.explaining import *
     from minigrad.optim import *
     from minigrad.saving import *
     from minigrad.training import *
@@ -57,7 +60,14 @@ LATER = {
     "watching": [
         "find_nonfinite",
         "flow",
+        "lint",
+        "summary",
+        "trace",
         "unused_parameters",
+    ],
+    "explaining": [
+        "Explanation",
+        "explain",
     ],
     "saving": [
         "FileError",
@@ -117,7 +127,7 @@ for _names in LATER.values():
     __all__ += _names
 
 # Rooms whose names are used with theirs, such as `minigrad.mle.fit`.
-NAMED = ("existence", "mle")
+NAMED = ("existence", "mle", "pictures")
 
 _room_of = {name: room for room, names in LATER.items() for name in (room, *names)}
 
@@ -136,6 +146,17 @@ def __getattr__(name: str) -> Any:
     module = import_module(f"minigrad.{room}")
     globals().update({own: getattr(module, own) for own in LATER[room]})
     return module if name == room else globals()[name]
+
+
+def _summary(model: Layer, input_shape: Any, *arguments: Any, **options: Any) -> Any:
+    """A table of the layers of a model, for rows of `input_shape`: `minigrad.summary`."""
+    from minigrad.watching import summary
+
+    return summary(model, input_shape, *arguments, **options)
+
+
+# model.summary(input_shape): a method of every layer, of a room that stands far above it, and is loaded on use.
+Layer.summary = _summary
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.losses import Loss
 from minigrad.watching.responses import Response
-from minigrad.watching.watched import Event
+from minigrad.watching.trace import LayerTrace
 
 MANY_DEAD, ENOUGH = 0.5, 8  # the share of units that is remarkable, of batches that have as many values for each unit
 MANY_SATURATED = 0.5  # of all entries
@@ -48,17 +48,17 @@ class GradientRow(NamedTuple):
 
 
 def findings(
-    leaves: list[Event], rows: tuple[FlowRow, ...], found: list[Response | None], parameters: tuple[GradientRow, ...]
+    layers: tuple[LayerTrace, ...], rows: tuple[FlowRow, ...], parameters: tuple[GradientRow, ...]
 ) -> list[str]:
     """What stands out, in sentences."""
     numbers = [row.largest for row in rows] + [row.delta for row in rows if row.delta is not None]
     if not np.isfinite(numbers + [row.gradient for row in parameters]).all():
         return ["There are NaN or infinities: find_nonfinite says where they arise."]
-    said = _of_units(rows, found)
+    said = _of_units(rows, [traced.response for traced in layers])
     trained = [
         row
-        for event, row in zip(leaves, rows, strict=True)
-        if event.layer.parameter_names and not isinstance(event.layer, Loss) and row.delta is not None
+        for traced, row in zip(layers, rows, strict=True)
+        if traced.layer.parameter_names and not isinstance(traced.layer, Loss) and row.delta is not None
     ]
     said += _of_deltas(trained)
     still = [row.name for row in parameters if row.gradient == 0]

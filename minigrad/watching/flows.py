@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minigrad.layer import Layer
-from minigrad.layers import BatchNorm1d, Conv1d
-from minigrad.losses import Loss
-from minigrad.typing import Array, Input
+from minigrad.typing import Input
 from minigrad.watching.findings import FlowRow, GradientRow, findings
-from minigrad.watching.responses import Response, response
+from minigrad.watching.passes import run
+from minigrad.watching.statistics import Statistics
 from minigrad.watching.tables import as_html, as_text
-from minigrad.watching.watched import Event, watched
+from minigrad.watching.trace import LayerTrace, ParameterTrace, trace_layers, trace_parameters
 
 
 class Flow(NamedTuple):
@@ -53,6 +49,7 @@ def flow(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Flow:
     Of a layer whose output is not one number, there are no deltas.  After Glorot and Bengio, "Understanding the
     difficulty of training deep feedforward neural networks", 2010.
 
+    >>> import numpy as np
     >>> from minigrad import Linear, MSELoss, ReLU, Sequential
     >>> cost = Sequential(Linear(2, 16, rng=0), ReLU(), Linear(16, 1, rng=1), MSELoss())
     >>> cost[0].bias[:12] = -100
@@ -60,82 +57,33 @@ def flow(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Flow:
     >>> flow(cost, x, x[:, :1]).findings
     ('layer 1, ReLU(): 12 of 16 units are 0 for every row and do not respond.',)
     """
-    events: list[Event] = []
-    with np.errstate(all="ignore"):
-        copy = watched(cost, events.append)
-        value, cache = copy.forward(x, *arguments, **options)
-        one_number = type(value) is not tuple and not np.ndim(value)
-        gradients = copy.parameter_gradients(1.0, cache) if one_number else {}
-        deltas = {event.place: _norm(event.given) for event in events if event.rule != "forward"}
-        below = {event.place: _norm(event.result) for event in events if event.rule == "backward"}
-        below |= {event.place: _norm(event.result[0]) for event in events if event.rule == "backpropagate"}
-        leaves = _leaves(events)
-        found = [_response(event, trained) for event, trained in zip(leaves, _trained_below(leaves), strict=True)]
-        rows = tuple(
-            _row(event, of, deltas.get(event.place), below.get(event.place))
-            for event, of in zip(leaves, found, strict=True)
-        )
-        arrays = copy.parameters()
-        of_parameters = tuple(_gradient_row(name, arrays[name], gradient) for name, gradient in gradients.items())
-    return Flow(rows, of_parameters, tuple(findings(leaves, rows, found, of_parameters)))
+    passed = run(cost, x, arguments, options, to_input=False)
+    layers = trace_layers(passed, keep=False, repeats=0)
+    parameters = tuple(
+        _gradient_row(row) for row in trace_parameters(passed, keep=False) if passed.gradients is not None
+    )
+    rows = tuple(map(_row, layers))
+    return Flow(rows, parameters, tuple(findings(layers, rows, parameters)))
 
 
-def _leaves(events: list[Event]) -> list[Event]:
-    """Rule 1 of the layers that work on arrays themselves, from the lowest up, each place once."""
-    upwards = {event.place: event for event in events if event.rule == "forward"}
-    inside = {place.rpartition(".")[0] for place in upwards if place}
-    return [event for place, event in upwards.items() if place not in inside or event.layer.parameter_names]
-
-
-def _trained_below(leaves: list[Event]) -> list[Layer | None]:
-    """For each, itself or the nearest below that has parameters: it says on which axis units stand."""
-    nearest: Layer | None = None
-    below = []
-    for event in leaves:
-        nearest = event.layer if event.layer.parameter_names else nearest
-        below.append(nearest)
-    return below
-
-
-def _response(event: Event, trained: Layer | None) -> Response | None:
-    channels_first = np.ndim(event.result) == 4 or isinstance(trained, Conv1d | BatchNorm1d)
-    return None if isinstance(event.layer, Loss) else response(event, 1 if channels_first else -1)
-
-
-def _row(event: Event, of: Response | None, delta: float | None, below: float | None) -> FlowRow:
-    parts = [np.asarray(part) for part in (event.result if type(event.result) is tuple else (event.result,))]
-    shapes = tuple(part.shape for part in parts)
-    z = np.concatenate([part.ravel() for part in parts])
-    wide = z.astype(np.result_type(z.dtype, np.float64))
-    size = np.abs(wide)
+def _row(traced: LayerTrace) -> FlowRow:
+    z_next = traced.of_z_next or Statistics((), *(0.0,) * 6)
+    shape, of, above, below = z_next.shape, traced.response, traced.of_delta_next, traced.of_delta
     return FlowRow(
-        event.place,
-        " ".join(repr(event.layer).split()),
-        shapes[0] if len(shapes) == 1 else shapes,
-        *(
-            (float(wide.mean().real), float(wide.std()), float(size.max()), float((z == 0).mean()))
-            if z.size
-            else (0.0,) * 4
-        ),
+        traced.place,
+        " ".join(repr(traced.layer).split()),
+        shape[0] if len(shape) == 1 and type(shape[0]) is tuple else shape,
+        z_next.mean,
+        z_next.std,
+        z_next.largest,
+        z_next.zeros,
         None if of is None else of.units,
         None if of is None else of.dead,
         None if of is None else of.saturated,
-        delta,
-        below / delta if below is not None and delta else None,
+        None if above is None else above.norm,
+        below.norm / above.norm if below is not None and above is not None and above.norm else None,
     )
 
 
-def _gradient_row(name: str, array: Array, gradient: Array) -> GradientRow:
-    size, of_gradient = (_norm(a) / max(a.size, 1) ** 0.5 for a in (array, gradient))
-    return GradientRow(name, array.shape, size, of_gradient, of_gradient / size if size else None)
-
-
-def _norm(delta: Any) -> float:
-    """sqrt(sum |delta|^2), of all parts of a tuple."""
-    parts = [np.asarray(part).ravel() for part in (delta if type(delta) is tuple else (delta,))]
-    # Scaled, so that squares neither overflow nor vanish.
-    largest = max((float(np.abs(part).max(initial=0)) for part in parts), default=0.0)
-    if not largest or not np.isfinite(largest):
-        return largest
-    squares = ((np.abs(part) / largest).astype(np.float64) ** 2 for part in parts)
-    return largest * math.sqrt(sum(square.sum() for square in squares))
+def _gradient_row(traced: ParameterTrace) -> GradientRow:
+    return GradientRow(traced.name, traced.array.shape, traced.size, traced.gradient_size or 0.0, traced.ratio)

@@ -43,8 +43,9 @@ def response(event: Event, axis: int) -> Response | None:
     others = tuple(i for i in range(z_next.ndim) if i != axis % z_next.ndim)
     silent = ((z_next == 0) & (slope == 0)).all(axis=others) & (z != 0).any(axis=others)
     size = np.abs(slope)
-    # Of exp z for z = -9 the slope is small, since the output is.  One slope everywhere is a change of units.
-    hardly = (size < HARDLY) & (size * np.abs(z) < HARDLY * np.abs(z_next)) & (size.min() < size.max())
+    # Of exp z for z = -9 the slope is small, since the output is.  One slope everywhere is a change of units, or 0.
+    is_scale = bool(0 < size.min() == size.max())
+    hardly = (size < HARDLY) & (size * np.abs(z) < HARDLY * np.abs(z_next)) & (not is_scale)
     return Response(z_next.shape[axis], z_next.size // z_next.shape[axis], int(silent.sum()), float(hardly.mean()))
 
 

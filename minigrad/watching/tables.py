@@ -3,58 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from minigrad.watching.readable import Figure
 
 WIDEST = 32  # letters of a cell
+LEFT, RIGHT = ' style="text-align:left;white-space:pre"', ' style="text-align:right;white-space:nowrap"'
+HEADING = ' style="text-align:left;font-weight:bold;white-space:nowrap;padding-top:0.8em"'
 
 
-def as_text(*parts: Sequence[Any]) -> str:
-    """Tables, given as rows of cells with the heads first, and lists of sentences, one below the other."""
-    return "\n\n".join("\n".join(_aligned(part) if _is_table(part) else part) for part in parts if _is_full(part))
+class Table(NamedTuple):
+    """Rows of cells, the heads first, under a caption; cells of notebooks are aligned, and indented, as those of text.
+
+    `widest` is how many letters a cell may have.
+    """
+
+    caption: str
+    rows: Sequence[Sequence[Any]]
+    widest: int = WIDEST
 
 
-def as_html(*parts: Sequence[Any]) -> str:
-    """The same for notebooks."""
+def as_text(*parts: Any) -> str:
+    """Tables, given as such or as rows of cells with the heads first, and lists of sentences, one below the other."""
+    return "\n\n".join("\n".join(_lines(part)) for part in parts if _is_full(part))
+
+
+def as_html(*parts: Any) -> str:
+    """The same for notebooks.  No colours: those of the notebook, light or dark, are right."""
+    return "".join(_html(part) for part in parts if _is_full(part))
+
+
+def _lines(part: Any) -> Sequence[str]:
+    if isinstance(part, Table):
+        return [part.caption, *_aligned(part.rows, part.widest)]
+    return part if isinstance(part[0], str) else _aligned(part)
+
+
+def _html(part: Any) -> str:
     from html import escape  # on use: importing minigrad loads little beyond NumPy
 
-    def line(cells: Sequence[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(_cell(cell))}</{tag}>" for cell in cells) + "</tr>"
+    if not isinstance(part, Table) and isinstance(part[0], str):
+        return "".join(f"<p>{escape(sentence)}</p>" for sentence in part)
+    rows, widest = (part.rows, part.widest) if isinstance(part, Table) else (part, WIDEST)
+    sides = [""] * len(rows[0])
+    caption = ""
+    if isinstance(part, Table):
+        sides = [LEFT if of_words else RIGHT for of_words in _of_words(rows)]
+        caption = f"<caption{HEADING}>{escape(part.caption)}</caption>"
 
-    return "".join(
-        "<table>" + line(part[0], "th") + "".join(line(row, "td") for row in part[1:]) + "</table>"
-        if _is_table(part)
-        else "".join(f"<p>{escape(sentence)}</p>" for sentence in part)
-        for part in parts
-        if _is_full(part)
-    )
+    def line(cells: Sequence[Any], tags: Sequence[str]) -> str:
+        return "<tr>" + "".join(
+            f"<{tag}{side}>{escape(_cell(cell, widest))}</{tag[:2]}>"
+            for cell, tag, side in zip(cells, tags, sides, strict=True)
+        ) + "</tr>"  # fmt: skip
+
+    heads = ['th scope="col"'] * len(sides)
+    of_rows = ['th scope="row"'] + ["td"] * (len(sides) - 1)
+    body = "".join(line(row, of_rows) for row in rows[1:])
+    return f"<table>{caption}<thead>{line(rows[0], heads)}</thead><tbody>{body}</tbody></table>"
 
 
-def _is_table(part: Sequence[Any]) -> bool:
-    return not isinstance(part[0], str)
+def _is_full(part: Any) -> bool:
+    if isinstance(part, Table):
+        return len(part.rows) > 1
+    return len(part) > (not isinstance(part[0], str)) if part else False
 
 
-def _is_full(part: Sequence[Any]) -> bool:
-    return len(part) > _is_table(part)
+def _of_words(rows: Sequence[Sequence[Any]]) -> list[bool]:
+    """For each column, that it holds words or shapes, which stand to the left."""
+    return [
+        any(isinstance(row[i], str | tuple) and not isinstance(row[i], Figure) for row in rows[1:])
+        for i in range(len(rows[0]))
+    ]
 
 
-def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[Any]], widest: int = WIDEST) -> list[str]:
     """Columns of one width; numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[_cell(value, widest) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    words = [any(isinstance(row[i], str | tuple) for row in rows[1:]) for i in range(len(widths))]
     return [
         "  ".join(
             cell.ljust(width) if of_words else cell.rjust(width)
-            for cell, width, of_words in zip(row, widths, words, strict=True)
+            for cell, width, of_words in zip(row, widths, _of_words(rows), strict=True)
         ).rstrip()
         for row in cells
     ]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, widest: int = WIDEST) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.3g}"
     text = str(value)
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
+    return text if len(text) <= widest else f"{text[: widest - 3]}..."

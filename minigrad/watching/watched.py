@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class Event(NamedTuple):
     result: Any
     cache: Any = None
     error: Exception | None = None
+    options: Mapping[str, Any] = {}  # those by name, whose values end `given`
 
 
 def watched(cost: Layer, observe: Callable[[Event], None]) -> Any:
@@ -50,13 +51,26 @@ def watched(cost: Layer, observe: Callable[[Event], None]) -> Any:
     1 forward
     all forward
     """
+    return watch(cost, observe)[0]
+
+
+def watch(cost: Layer, observe: Callable[[Event], None], rules: tuple[str, ...] = ()) -> tuple[Any, Callable[[], None]]:
+    """`watched(cost, observe)`, and a function after which the copy reports no more.
+
+    `rules` are other methods to report than the three rules, such as "output_shape".
+    """
     require_layer(watched, cost)
+    twin, at_work = sharing(cost), _Watch(observe)
+    at_work.cover(twin, rules)
+    return twin, at_work.uncover
+
+
+def sharing(layer: Layer) -> Any:
+    """A copy of a layer that has the same parameters, and a state of its own."""
     # What rule 1 moves on must be copied, and is all that must: the rest may be large.
-    places = [(owner, attribute) for _, owner, attribute in cost.parameter_places()]
+    places = [(owner, attribute) for _, owner, attribute in layer.parameter_places()]
     arrays = [getattr(owner, attribute, None) for owner, attribute in places]  # None where still to be made
-    twin = copy.deepcopy(cost, {id(array): array for array in arrays if isinstance(array, np.ndarray)})
-    _Watch(observe).cover(twin)
-    return twin
+    return copy.deepcopy(layer, {id(array): array for array in arrays if isinstance(array, np.ndarray)})
 
 
 def parts_of(layer: Layer) -> list[tuple[str, Layer]]:
@@ -90,8 +104,9 @@ class _Watch:
         self.observe = observe
         self.names: dict[int, dict[int, list[str]]] = {}  # for each container, of each layer inside
         self.stack: list[_Frame] = []
+        self.covered: list[tuple[Layer, str, Any]] = []  # and what stood there before
 
-    def cover(self, cost: Layer) -> None:
+    def cover(self, cost: Layer, rules: tuple[str, ...] = ()) -> None:
         """Let the rules of `cost`, and of all layers inside, report."""
         self.stack = [_Frame(None, "", {id(cost): [""]})]
         pending, seen = [cost], set()
@@ -106,8 +121,19 @@ class _Watch:
                 of_layer.setdefault(id(part), []).append(name)
                 pending.append(part)
             own = getattr(type(layer), "backpropagate", Layer.backpropagate) is not Layer.backpropagate
-            for rule in ("forward", "backward", "parameter_gradients", *(["backpropagate"] if own else [])):
+            both = ["backpropagate"] if own else []
+            for rule in rules or ("forward", "backward", "parameter_gradients", *both):
+                self.covered.append((layer, rule, vars(layer).get(rule)))
                 vars(layer)[rule] = self.reporting(layer, rule, getattr(layer, rule))
+
+    def uncover(self) -> None:
+        """Let all layers be as they were."""
+        while self.covered:
+            layer, rule, before = self.covered.pop()
+            if before is None:
+                del vars(layer)[rule]
+            else:
+                vars(layer)[rule] = before
 
     def reporting(self, layer: Layer, rule: str, original: Callable[..., Any]) -> Callable[..., Any]:
         """`original`, a rule of `layer`, that reports."""
@@ -116,12 +142,13 @@ class _Watch:
             above = self.stack[-1]
             if above.layer is layer:  # a rule that uses another rule of its own layer
                 return original(given, *arguments, **options)
-            upwards = rule == "forward"
+            upwards = rule in ("forward", "output_shape")
             name, several = self.name(above, layer, None if upwards or not arguments else arguments[0])
             if not upwards and arguments and isinstance(arguments[0], _Kept):
                 arguments = (arguments[0].cache, *arguments[1:])
             frame = _Frame(layer, ".".join(filter(None, (above.place, name))), self.names[id(layer)])
             event = Event(frame.place, layer, rule, (given, *arguments, *options.values()) if upwards else given, None)
+            event = event._replace(options=options)
             self.stack.append(frame)
             try:
                 result = original(given, *arguments, **options)
@@ -132,6 +159,9 @@ class _Watch:
                 self.stack.pop()
             if not upwards:
                 self.observe(event._replace(result=result, cache=arguments[0] if arguments else None))
+                return result
+            if rule == "output_shape":
+                self.observe(event._replace(result=result))
                 return result
             if type(result) is not tuple or len(result) != 2:  # the caller says what is wrong with it
                 return result
