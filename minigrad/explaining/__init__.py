@@ -1,0 +1,5 @@
+"""Explaining a cost: its chain rule worked through, with the formulas of its layers."""
+
+from minigrad.explaining.explanation import Explanation, explain
+
+__all__ = ["Explanation", "explain"]
