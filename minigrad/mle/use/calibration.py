@@ -20,7 +20,11 @@ from minigrad.mle.use.units import blocks, length, log_odds, log_probabilities, 
 from minigrad.typing import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from minigrad.mle.result import Result
+
+MARKERS, DASHES = "os^Dv", ("-", "--", "-.", ":")  # curves are told apart by them, and not by colour alone
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Calibration:
     log_score: float
     count: float
     in_sample: bool  # the rows are those fitted
+    level: float  # of the intervals of the curves
 
     @property
     def error(self) -> float:
@@ -50,25 +55,34 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         return {
-            **{name: getattr(self, name) for name in ("names", "brier", "log_score", "error", "count", "in_sample")},
+            **{
+                name: getattr(self, name)
+                for name in ("names", "brier", "log_score", "error", "count", "in_sample", "level")
+            },
             "temperature": _plain(self.temperature),
             "lines": [_plain(each) for each in self.lines],
             "curves": [each.to_dict() for each in self.curves],
             "top": None if self.top is None else self.top.to_dict(),
         }
 
-    def plot(self, ax: Any = None) -> Any:
-        """The reliability curves with their intervals, and the diagonal, on matplotlib's axes, which are returned."""
+    def plot(self, ax: Any = None, curves: Sequence[Curve] | None = None) -> Any:
+        """The reliability curves with their intervals, and the diagonal, on matplotlib's axes, which are returned.
+
+        `curves` are those to draw, all of them where not given.  `pictures.reliability_curve` is this, with a title and
+        in the colours of a theme.
+        """
         try:
             from matplotlib import pyplot as plt
         except ImportError:
             raise ImportError("Calibration.plot needs matplotlib: pip install 'minigrad[plot]'") from None
         ax = plt.figure(figsize=(5, 5)).add_subplot() if ax is None else ax
         ax.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-        for each in self.curves:
+        shown = self.curves if curves is None else curves
+        for i, each in enumerate(shown):
             reach = [each.observed - each.lower, each.upper - each.observed]
-            ax.errorbar(each.predicted, each.observed, yerr=reach, marker="o", markersize=4, capsize=2, label=each.name)
-        if len(self.curves) > 1:
+            look = f"{MARKERS[i % len(MARKERS)]}{DASHES[i % len(DASHES)]}"
+            ax.errorbar(each.predicted, each.observed, reach, fmt=look, markersize=5, capsize=2, label=each.name)
+        if len(shown) > 1:
             ax.legend()
         ax.set(xlabel="predicted probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
         return ax
@@ -149,8 +163,8 @@ def calibration(
         found = temperature(both, sides, np.repeat(w, k), again)
         terms = (sides * log_probabilities(both)).sum(axis=1).reshape(-1, k).sum(axis=1)
     brier = float(w @ ((p - target) ** 2).sum(axis=1) / w.sum())
-    in_sample = X is None
-    return Calibration(names, curves, top, lines, found, brier, float(w @ terms / w.sum()), float(w.sum()), in_sample)
+    scores = brier, float(w @ terms / w.sum())
+    return Calibration(names, curves, top, lines, found, *scores, float(w.sum()), X is None, level)
 
 
 def _logits(result: Result, x: Any, offset: Array | None) -> tuple[Array | None, Array]:
