@@ -167,23 +167,44 @@ def laid_out(z: np.ndarray, layout: str) -> np.ndarray:
     return z
 
 
+SEEDS, ONE_TO_4, ONE_TO_5 = st.integers(0, 2**16), st.integers(1, 4), st.integers(1, 5)
+ROWS = {least: st.integers(least, 4) for least in (0, 1)}
+LAYOUT_NAMES = st.sampled_from(list(LAYOUTS))
+PRECISIONS = {dtypes: st.sampled_from(dtypes) for dtypes in ((np.float64,), (np.float64, np.float32))}
+
+
+class Draft(NamedTuple):
+    """What was drawn for a case: from it each law gets an example of its own, that no other law has touched."""
+
+    case: Case
+    dtype: type
+    sizes: Sizes
+    seed: int
+    numbers: np.ndarray
+    layout: str
+
+    def example(self, dtype: type | None = None) -> Example:
+        """A layer with parameters, input and arguments, all made anew, in the dtype that was drawn or this one."""
+        dtype, case, rng = dtype or self.dtype, self.case, np.random.default_rng(self.seed)
+        layer = case.make(self.sizes, rng)
+        if layer.parameters():
+            layer = layer.with_parameters(
+                {name: rng.normal(size=array.shape).astype(dtype) for name, array in layer.parameters().items()}
+            )
+        for array in layer.parameters().values():
+            array.flags.writeable = False
+        z = self.numbers
+        for kink in case.kinks:
+            z = np.where(abs(z - kink) < 0.1, kink + 0.15, z)
+        z = laid_out(case.domain(z).astype(dtype), self.layout)
+        return Example(case, layer, z, case.arguments(self.sizes, rng), self.seed)
+
+
 @st.composite
-def examples(draw: st.DrawFn, case: Case, dtypes: tuple = (np.float64,)) -> Example:
-    """A layer of the case with parameters, input, sizes, precision and memory layout drawn."""
-    dtype = draw(st.sampled_from(dtypes))
-    sizes = Sizes(draw(st.integers(case.least_rows, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 5)))
-    seed = draw(st.integers(0, 2**16))
-    rng = np.random.default_rng(seed)
-    layer = case.make(sizes, rng)
-    if layer.parameters():
-        layer = layer.with_parameters(
-            {name: rng.normal(size=array.shape).astype(dtype) for name, array in layer.parameters().items()}
-        )
-    for array in layer.parameters().values():
-        array.flags.writeable = False
-    z = draw(hnp.arrays(np.float64, case.z_shape(sizes), elements=VALUES))
-    for kink in case.kinks:
-        z = np.where(abs(z - kink) < 0.1, kink + 0.15, z)
-    z = case.domain(z)
-    z = laid_out(z.astype(dtype), draw(st.sampled_from(list(LAYOUTS))))
-    return Example(case, layer, z, case.arguments(sizes, rng), seed)
+def drafts(draw: st.DrawFn, case: Case, dtypes: tuple = (np.float64,)) -> Draft:
+    """Sizes, seed of the parameters, input, precision and memory layout for the case."""
+    dtype = draw(PRECISIONS[dtypes])
+    sizes = Sizes(draw(ROWS[case.least_rows]), draw(ONE_TO_4), draw(ONE_TO_5))
+    seed = draw(SEEDS)
+    numbers = draw(hnp.arrays(np.float64, case.z_shape(sizes), elements=VALUES))
+    return Draft(case, dtype, sizes, seed, numbers, draw(LAYOUT_NAMES))
