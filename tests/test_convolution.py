@@ -275,7 +275,9 @@ def test_arguments_that_make_no_layer(make, error, message):
         ),
         (Conv2d(1, 4, 3), (5, 8, 8), r"images of one channel are z\[:, np.newaxis\]"),
         (Conv2d(3, 4, 3), (5, 8, 8, 3), r"np.moveaxis\(z, -1, 1\) puts the channels, now last, in second place"),
-        (Conv2d(3, 4, 3), (5, 4, 8, 8), "the second axis holds the channels"),
+        (Conv2d(3, 4, 3), (5, 4, 8, 8), r"the second axis holds the channels, and Conv2d\(4, \.\.\.\) takes 4"),
+        (Conv2d(None, 4, 3, groups=2), (5, 3, 8, 8), "expects in_channels to divide into 2 groups, got 3"),
+        (ConvTranspose2d(None, 4, 3, groups=2), (5, 3, 8, 8), "expects in_channels to divide into 2 groups, got 3"),
         (Conv2d(3, 4, 3), (5, 192), "it has 2 axes, not 4"),
         (Conv1d(3, 4, 3), (5, 4, 8), r"\(batch, 3, length\), got \(5, 4, 8\)"),
         (Conv2d(3, 4, (3, 5)), (2, 3, 3, 4), r"at least its kernel, 3x5, got 3x4 with the padding.*pad more"),
@@ -286,6 +288,8 @@ def test_arguments_that_make_no_layer(make, error, message):
 def test_inputs_that_do_not_fit(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.forward(np.zeros(shape))
+    with pytest.raises(ValueError, match=message):
+        layer.output_shape(shape)
 
 
 @pytest.mark.parametrize("layer", [Conv1d(3, 4, 3), Conv2d(3, 4, 3), ConvTranspose2d(3, 4, 3)], ids=repr)

@@ -203,17 +203,30 @@ def test_an_empty_batch_gives_nothing_and_gradients_of_zero(layer):
         (lambda: LayerNorm(0), "LayerNorm expects normalized_shape to be a positive integer, got 0"),
         (lambda: LayerNorm(()), r"LayerNorm expects normalized_shape to name an axis or more, got \(\)"),
         (lambda: RMSNorm(4, eps=-1.0), "RMSNorm expects eps to be a finite number of 0 or more, got -1.0"),
-        (lambda: LayerNorm(3)(ROWS), r"LayerNorm\(3\) expects z of shape \(batch, ..., 3\), got \(6, 4\): these are"),
+        (
+            lambda: LayerNorm(3)(ROWS),
+            r"LayerNorm\(3\) expects z of shape \(batch, ..., 3\), got \(6, 4\): these are the axes",
+        ),
+        (lambda: LayerNorm(3)(ROWS), r"these are the axes of normalized_shape, and LayerNorm\(4\) takes these$"),
+        (lambda: RMSNorm((5, 3))(SEQUENCES), r"\(batch, ..., 5, 3\), .* and RMSNorm\(\(5, 4\)\) takes these$"),
+        (lambda: LayerNorm((5, 4))(ROWS[0]), r"got \(4,\): these are the axes of normalized_shape$"),
         (lambda: LayerNorm((5, 4))(SEQUENCES[0]), r"\(batch, ..., 5, 4\), got \(5, 4\): z\[np.newaxis\] is a batch of"),
         (lambda: GroupNorm(3, 4), "channels that divide into 3 groups, got 4: 1, 2, 4 do"),
         (lambda: GroupNorm(3, None)(ROWS), "channels that divide into 3 groups, got 4: 1, 2, 4 do"),
         (
             lambda: GroupNorm(2, 4)(SEQUENCES),
-            r"z of shape \(batch, 4, ...\), got \(3, 5, 4\): the second axis is the ch",
+            r"z of shape \(batch, 4, ...\), got \(3, 5, 4\): the second axis is the channels$",  # 5 are not 2 groups
         ),
+        (lambda: GroupNorm(1, 4)(SEQUENCES), r"the second axis is the channels, and GroupNorm\(1, 5\) takes 5$"),
         (lambda: GroupNorm(2, 4)(ROWS[0]), r"z of shape \(batch, 4, ...\), got \(4,\)"),
         (lambda: BatchNorm1d(4, momentum=2), "momentum from 0 to 1, or None for a plain average, got 2"),
-        (lambda: BatchNorm1d(3)(ROWS), r"of shape \(batch, 3\) or \(batch, 3, length\), got \(6, 4\): the second axis"),
+        (
+            lambda: BatchNorm1d(3)(ROWS),
+            r"of shape \(batch, 3\) or \(batch, 3, length\), got \(6, 4\): the second axis is the",
+        ),
+        (lambda: BatchNorm1d(3)(ROWS), r"the second axis is the channels, and BatchNorm1d\(4\) takes 4$"),
+        (lambda: BatchNorm2d(4)(ROWS), r"got \(6, 4\): the second axis is the channels$"),
+        (lambda: BatchNorm2d(4)(IMAGES[..., :0]), r"axes of one entry or more, got z of shape .*, 0\): crop less"),
         (lambda: BatchNorm1d(4)(IMAGES), r"\(batch, 4\) or \(batch, 4, length\), got \(3, 4, 2, 3\)"),
         (lambda: BatchNorm2d(None)(ROWS), r"\(batch, num_features, height, width\), got \(6, 4\)"),
         (

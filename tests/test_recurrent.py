@@ -259,7 +259,7 @@ def test_one_complex_parameter_is_enough():
         (
             np.ones((2, 5, 4)),
             ValueError,
-            r"GRU\(3 -> 2\) expects z of shape \(batch, time, 3\), got \(2, 5, 4\): the l",
+            r"time, 3\), got \(2, 5, 4\): the last axis holds the features of one step, and GRU\(4, 2\) takes 4$",
         ),
         (np.ones((5, 3)), ValueError, r"got \(5, 3\): z\[np.newaxis\] is a batch of one"),
         (np.ones((2, 1, 5, 3)), ValueError, r"got \(2, 1, 5, 3\): batch first, then time, then features"),
