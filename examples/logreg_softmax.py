@@ -157,21 +157,13 @@ def save_picture(curve: list[tuple[int, float, float]], weight: np.ndarray, path
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=(10, 5.2), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(0.62, 1))
-    upper.suptitle("Weights of the penalised fit, by class: pixels that speak for it (red), against it (blue)")
-    bound = np.abs(weight).max()
-    axes = upper.subplots(1, 10)
-    for digit, axis in enumerate(axes):
-        image = axis.imshow(weight[digit].reshape(8, 8), cmap="RdBu_r", vmin=-bound, vmax=bound)
-        axis.set(xticks=[], yticks=[], title=str(digit))
-    upper.colorbar(image, ax=axes, shrink=0.7, label="weight")
-    axis = lower.subplots()
-    epochs, training, held_out = zip(*curve, strict=True)
-    axis.semilogy(epochs, training, label="training part")
-    axis.semilogy(epochs, held_out, "--", label="held-out part")
-    axis.set(xlabel="epoch", ylabel="NLL per digit", title="Descent by mini-batches")
-    axis.legend()
+    from minigrad.pictures import training_curves, weight_images
+
+    figure = plt.figure(figsize=(9, 9), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.1, 1))
+    weight_images(weight, (8, 8), ax=upper.subplots())
+    _, training, held_out = zip(*curve[1:], strict=True)
+    training_curves({"cost": np.array(training), "validation_cost": np.array(held_out)}, ax=lower.subplots())
     figure.savefig(path, dpi=120)
     plt.close(figure)
     print(f"   saved {path}")
