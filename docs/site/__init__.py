@@ -1,0 +1,1 @@
+"""What makes a site of the pages: MkDocs, with mathematics, pictures and the reference made at build time."""
