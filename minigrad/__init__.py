@@ -11,7 +11,6 @@ from minigrad.building import build
 from minigrad.containers import *
 from minigrad.derivatives import *
 from minigrad.layer import Layer
-from minigrad.layers import *
 from minigrad.losses import *
 from minigrad.parameters import FlatParameters
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from minigrad.derivatives import per_observation_gradients as per_observation_gradients
     from minigrad.derivatives import scores_at as scores_at
     from minigrad.explaining import *
+    from minigrad.layers import *
     from minigrad.optim import *
     from minigrad.saving import *
     from minigrad.training import *
@@ -49,9 +49,11 @@ __version__ = "0.1.0"
 
 __all__ = ["FlatParameters", "Layer", "build", "initializers"]
 __all__ += containers.__all__
-_derivatives = [name for names in derivatives.LATER.values() for name in names]  # loaded on use, as the rooms below
-__all__ += derivatives.__all__ + _derivatives
+# What is loaded on use, as the rooms below are.
+_inside = {name: room for room in (derivatives, layers) for names in room.LATER.values() for name in names}
+__all__ += derivatives.__all__ + [name for name in _inside if _inside[name] is derivatives]
 __all__ += layers.__all__
+globals().update({name: getattr(layers, name) for name in layers.__all__ if name not in _inside})
 __all__ += losses.__all__
 
 # Rooms that are loaded when one of their names is first used, so that `import minigrad` takes a few milliseconds: a
@@ -133,8 +135,8 @@ _room_of = {name: room for room, names in LATER.items() for name in (room, *name
 
 
 def __getattr__(name: str) -> Any:
-    if name in _derivatives:
-        globals()[name] = getattr(derivatives, name)
+    if name in _inside:
+        globals()[name] = getattr(_inside[name], name)
         return globals()[name]
     if name not in _room_of and name not in NAMED:
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
@@ -160,4 +162,4 @@ Layer.summary = _summary
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_derivatives, *_room_of, *NAMED})
+    return sorted({*globals(), *_inside, *_room_of, *NAMED})

@@ -159,6 +159,11 @@ def require_finite(who: object, array: Array, name: str) -> None:
 
 def require_parameter(layer: object, name: str, array: Any) -> Array:
     """`array`: what the attribute `name` of a layer holds is an array of a floating type (TypeError)."""
+    if array is None and not hasattr(layer, name):
+        raise TypeError(
+            f"{label(layer)} lists {name!r} in parameter_names, and self.{name} is not set: set it in __init__, "
+            "np.array(..., dtype=float)"
+        )
     if type(array) is not np.ndarray or array.dtype.kind not in "fc":
         raise TypeError(
             f"{label(layer)} lists {name!r} in parameter_names, so self.{name} must be an array of a floating type, "

@@ -36,7 +36,7 @@ from minigrad.checks import (
     require_parameter,
     require_replacement,
 )
-from minigrad.shapes import shape_by_running, with_batch
+from minigrad.shapes import CLAIMS, is_outdated, shape_by_running, with_batch
 from minigrad.typing import Array, Delta, Formulas, Gradients, Input, Shapes
 
 
@@ -52,6 +52,10 @@ class Layer:
     def __init_subclass__(cls) -> None:
         if isinstance(cls.parameter_names, str):
             raise TypeError(f"{cls.__name__}.parameter_names is a string: write ({cls.parameter_names!r},)")
+        # What is said of rules that this class writes anew holds no more: it says so itself, or it is not known.
+        for claim, rules in CLAIMS.items():
+            if is_outdated(cls, claim, rules, Layer):
+                setattr(cls, claim, getattr(Layer, claim, None))
 
     # The three rules.
 
@@ -87,8 +91,8 @@ class Layer:
     def output_shape(self, shape: Shapes) -> Shapes:
         """The shape of z_next for z of `shape`, batch first; of a tuple of arrays, a tuple of shapes.
 
-        Layers declare it, with the errors of rule 1.  Of one that does not, rule 1 is run on zeros; it is None where
-        that needs a target.
+        Layers declare it, with the errors of rule 1; keep shape[0] as it is, since it may be N.  Of a layer that does
+        not, rule 1 is run on zeros; it is None, not known, where that needs a target.
         """
         return shape_by_running(self, shape)
 

@@ -35,6 +35,7 @@ from minigrad import (
     build,
     value_and_gradients,
 )
+from minigrad.checks import ShapeError
 from minigrad.testing import check_layer, diagnose
 
 
@@ -348,6 +349,38 @@ def test_the_checker_takes_layers_of_several_inputs_and_outputs(rng):
     assert {(f.place, f.array) for f in inside.findings} == {("0", "z[1]")}
 
 
+class Narrow(Layer):
+    """Rule 2 loses a column."""
+
+    def forward(self, z):
+        return 1 * z, None
+
+    def backward(self, delta, cache):
+        return delta[:, :2]
+
+
+def test_a_wrong_result_of_rule_2_is_not_blamed_on_the_layer_above(rng):
+    told = (
+        r"^Narrow\(\) must give dC/dz of the shape of z, \(4, 3\), by rule 2, got \(4, 2\): "
+        "it would broadcast to a wrong sum(\n|$)"
+    )
+    model = Sequential(Linear(3, 3, rng=rng), Residual(Narrow()), Tanh())
+    _, cache = model.forward(np.ones((4, 3)))
+    for rule in (model.backward, model.backpropagate, model.parameter_gradients):
+        with pytest.raises(ValueError, match=told) as caught:
+            rule(np.ones((4, 3)), cache)
+        assert not isinstance(caught.value, ShapeError)
+        assert caught.value.__notes__ == [
+            "in layer inner of Residual(Narrow)",
+            "in layer 1 of Sequential(Linear, Residual, Tanh)",
+        ]
+    model = Sequential(Branch(Tanh(), Narrow()), Add(), Tanh())
+    _, cache = model.forward(np.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"deltas of the shape of z, got \(4, 3\) and \(4, 2\)(\n|$)") as caught:
+        model.backward(np.ones((4, 3)), cache)
+    assert caught.value.__notes__ == ["in layer 0 of Sequential(Branch, Add, Tanh)"]
+
+
 MESSAGES = [
     (
         lambda: Parallel(Tanh(), Tanh())(np.ones((2, 3))),
@@ -375,6 +408,11 @@ MESSAGES = [
     (lambda: Repeat([Tanh()], 2), TypeError, "Repeat expects layers, got list as layer 0: unpack it"),
     (lambda: Frozen(Tanh), TypeError, "Frozen expects layers, got the class Tanh as layer 0: make one, Tanh(...)"),
     (lambda: Branch(np.tanh), TypeError, "Branch expects layers, got ufunc as layer 0: a function becomes a layer"),
+    (
+        lambda: Residual(Parallel(Tanh())).forward((np.ones((4, 3)),)),
+        TypeError,
+        "Residual(Parallel) expects an array that becomes an array, got a tuple: Add joins branches",
+    ),
     (
         lambda: Residual(Linear(3, 2))(np.ones((4, 3))),
         ValueError,

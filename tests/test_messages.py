@@ -30,6 +30,11 @@ X = np.random.default_rng(0).normal(size=(5, 3))
 T = np.array([0, 1, 2, 3, 1])
 
 
+class Ragged(Layer):
+    def forward(self, z):
+        return [[1.0, 2.0, 3.0], [4.0, 5.0]], None
+
+
 def with_entry(value):
     """X with one entry spoilt."""
     x = X.copy()
@@ -157,6 +162,16 @@ MESSAGES = [
         "in layer 0 of Sequential(Tanh, Bad)\nlayer 1 above it, Bad(), gives that delta by rule 2",
     ),
     # types
+    (
+        lambda: Sequential(Tanh(), Linear(3, 2)).forward([[1.0, 2.0, 3.0], [4.0, 5.0]]),
+        TypeError,
+        "Tanh() expects z to be a NumPy array, got list: pass np.asarray(z, dtype=float)",
+    ),
+    (
+        lambda: Sequential(Ragged(), Linear(3, 2)).forward(X),
+        TypeError,
+        "Linear(3 -> 2) expects z to be a NumPy array, got list: pass np.asarray(z, dtype=float)",
+    ),
     (
         lambda: Linear(2, 1)([[1.0, 2.0]]),
         TypeError,
@@ -372,7 +387,7 @@ MESSAGES = [
         "Bad() lists 'scale' in parameter_names, so self.scale must be an array of a floating type, got float",
     ),
     (lambda: through("integer parameter"), TypeError, "got ndarray of int64 and shape ()"),
-    (lambda: Bad("missing attribute").parameters(), TypeError, "so self.shift must be an array of a floating type"),
+    (lambda: Bad("missing attribute").parameters(), TypeError, "in parameter_names, and self.shift is not set: set it in __init__, np.array(..., dtype=float)"),
     (lambda: NoRules()(X), NotImplementedError, "NoRules lacks rule 1: forward(self, z) -> (z_next, cache)"),
     (lambda: NoRules().backward(X, X), NotImplementedError, "NoRules lacks rule 2: backward(self, delta, cache)"),
     (

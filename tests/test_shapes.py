@@ -1,6 +1,10 @@
 """Shapes: what layers declare is what they give; what does not fit is told in the same words before and at run time."""
 
 import copy
+import math
+import pickle
+import warnings
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -17,12 +21,14 @@ from minigrad import (
     Elementwise,
     Flatten,
     Frozen,
+    L2Penalty,
     Layer,
     LazyLayer,
     Linear,
     LogSoftmax,
     NLLLoss,
     Parallel,
+    Penalized,
     ReLU,
     Residual,
     Sequential,
@@ -56,7 +62,7 @@ from minigrad.layers import (
     Slice,
     Transpose,
 )
-from minigrad.shapes import N, is_shape, shapes_of
+from minigrad.shapes import CLAIMS, N, is_shape, shapes_of
 
 # The law, for every case of the table.
 
@@ -525,12 +531,372 @@ def test_a_users_layer_that_does_not_fit_is_placed():
     model = Sequential(Linear(3, 1), Around(Linear(4, 2)), Tanh())
     kind, text, notes = told(lambda: model.check((3,)))
     assert kind is ShapeError
-    assert "Linear(4 -> 2) expects z of shape (batch, 4), got " in text
+    assert "Linear(4 -> 2) expects z of shape (batch, 4), got (N, 1): " in text
     assert notes == [
         "in layer inner of Around(Linear)",
         "in layer 1 of Sequential(Linear, Around, Tanh)",
         "layer 0 below it, Linear(3 -> 1), gives z of shape (N, 1)",
     ]
+
+
+# Of what numbers a user's layer is run on, and what is said where it refuses them all.
+
+
+class Log(Layer):
+    """Refuses zeros."""
+
+    def forward(self, z):
+        if (z.real <= 0).any():
+            raise ValueError(f"Log expects positive numbers, got {z.min():g}")
+        return np.log(z), z
+
+
+class Table(Layer):
+    """Rows of an array, by integers."""
+
+    def __init__(self):
+        self.rows = np.ones((7, 4))
+
+    def forward(self, z):
+        return self.rows[z], z
+
+
+class Angle(Layer):
+    """Refuses zeros, ones and integers."""
+
+    def forward(self, z):
+        raise ValueError(f"Angle expects 0 < z < 1, got {z.flat[0]:g}")
+
+
+class Dense(Layer):
+    """z W, which declares nothing."""
+
+    def __init__(self):
+        self.weight = np.ones((3, 2))
+
+    def forward(self, z):
+        if z.shape[1] != 3:
+            raise ValueError(f"Dense takes 3 columns, got {z.shape}")
+        return z @ self.weight, z
+
+
+class Steps(Layer):
+    """All steps of all sequences as rows."""
+
+    def forward(self, z):
+        return z.reshape(-1, z.shape[-1]), z.shape
+
+
+class Squares(Layer):
+    """z^T z, whose shape the batch does not change; the batch as the last axis beside it."""
+
+    def forward(self, z):
+        return z.T @ z, z
+
+
+class Turned(Layer):
+    """z^T."""
+
+    def forward(self, z):
+        return z.T, None
+
+
+class Warns(Layer):
+    """A mean of no number, and a word on it."""
+
+    def forward(self, z):
+        warnings.warn("zeros", stacklevel=1)
+        return np.nanmean(z[..., np.newaxis] * np.nan, axis=-1), z
+
+
+class Opened(Layer):
+    """Holds what cannot be copied."""
+
+    def __init__(self):
+        self.lock = Lock()
+
+    def forward(self, z):
+        return z, None
+
+
+def test_a_layer_that_refuses_zeros_is_run_on_ones_or_integers():
+    assert Sequential(Log(), Linear(3, 2)).check((3,)) == (N, 2)
+    assert Sequential(Table(), Flatten(), Linear(12, 2)).check((3,)) == (N, 2)
+    assert Squares().check((3,)) == (3, 3)
+    assert Branch(Log(), Squares()).check((2,)) == ((N, 2), (2, 2))
+    assert Sequential(Warns(), Linear(3, 2)).check((3,)) == (N, 2)
+
+
+UNKNOWN = [
+    (
+        lambda: Sequential(Tanh(), Layer()),
+        (3,),
+        NotImplementedError,
+        "Layer() does not say its output shape, and rule 1 raised NotImplementedError: Layer lacks rule 1: "
+        "forward(self, z) -> (z_next, cache) on zeros of shape (N, 3): write output_shape(self, shape)",
+        ["in layer 1 of Sequential(Tanh, Layer)"],
+    ),
+    (
+        lambda: Sequential(Tanh(), Angle()),
+        (3,),
+        NotImplementedError,
+        "Angle() does not say its output shape, and rule 1 raised ValueError: Angle expects 0 < z < 1, got 0 "
+        "on zeros of shape (N, 3): write output_shape(self, shape)",
+        ["in layer 1 of Sequential(Tanh, Angle)"],
+    ),
+    (
+        lambda: Sequential(Tanh(), Dense()),
+        (7,),
+        ShapeError,
+        "Dense() does not say its output shape, and rule 1 raised ValueError: Dense takes 3 columns, got (N, 7) "
+        "on zeros of shape (N, 7): write output_shape(self, shape)",
+        ["in layer 1 of Sequential(Tanh, Dense)", "layer 0 below it, Tanh(), gives z of shape (N, 7)"],
+    ),
+    (
+        lambda: Sequential(Tanh(), Around(Linear(4, 2))),
+        (3,),
+        ShapeError,
+        "Linear(4 -> 2) expects z of shape (batch, 4), got (N, 3): "
+        "the last axis holds the features, and Linear(3, 2) takes 3",
+        [
+            "in layer inner of Around(Linear)",
+            "in layer 1 of Sequential(Tanh, Around)",
+            "layer 0 below it, Tanh(), gives z of shape (N, 3)",
+        ],
+    ),
+    (
+        lambda: Sequential(Tanh(), Steps()),
+        (10, 3),
+        NotImplementedError,
+        "Steps() gives shape (20, 3) for 2 rows and (30, 3) for 3, where N is the first axis or none: "
+        "write output_shape(self, shape)",
+        ["in layer 1 of Sequential(Tanh, Steps)"],
+    ),
+    (
+        lambda: Turned(),
+        (3,),
+        NotImplementedError,
+        "Turned() gives shape (3, 2) for 2 rows and (3, 3) for 3, where N is the first axis or none: "
+        "write output_shape(self, shape)",
+        [],
+    ),
+    (
+        lambda: Opened(),
+        (3,),
+        NotImplementedError,
+        "Opened() does not say its output shape, and cannot be copied to be run on zeros "
+        "(TypeError: cannot pickle '_thread.lock' object): write output_shape(self, shape)",
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "row", "kind", "text", "notes"), UNKNOWN, ids=[text[:30] for *_, text, _ in UNKNOWN])
+def test_what_is_said_where_running_gives_no_shape(make, row, kind, text, notes):
+    assert told(lambda: make().check(row)) == (kind, text, notes)
+
+
+def test_a_refusal_of_data_does_not_blame_the_shape_nor_run_the_layer_again():
+    runs = []
+
+    class Counted(Log):
+        def forward(self, z):
+            runs.append(z)
+            return super().forward(z)
+
+    model = Sequential(Tanh(), Counted())
+    kind, text, notes = told(lambda: model.forward(np.zeros((4, 3))))
+    assert (kind, text) == (ValueError, "Log expects positive numbers, got 0")
+    assert notes == ["in layer 1 of Sequential(Tanh, Counted)"]
+    assert len(runs) == 1
+
+
+# Layers of which the shape is not known.
+
+
+class Squared(minigrad.Loss):
+    """A user's loss, whose terms it says nothing of."""
+
+    def forward(self, z, target, weights=None):
+        terms = (z - target) ** 2
+        scale = self.scale(terms, weights)
+        return self.reduce(terms, scale), (z, target, scale)
+
+
+class Masked(Layer):
+    """Takes more than z."""
+
+    def forward(self, z, mask):
+        return z * mask, mask
+
+
+class Handing(Around):
+    """A user's container, which hands on what comes after z."""
+
+    def forward(self, z, *arguments):
+        return self.inner.forward(z, *arguments)
+
+
+def test_what_is_not_known_is_none():
+    assert Masked().check((3,)) is None
+    assert Squared("none").check((3,)) is None
+    assert Squared().check((3,)) == ()
+    assert Sequential(Linear(3, 1), Squared("none")).check((3,)) is None
+    assert Handing(Sequential(Linear(3, 2), LogSoftmax(), NLLLoss())).check((3,)) is None
+    assert Handing(Sequential(Linear(3, 2), Tanh())).check((3,)) == (N, 2)
+    assert Branch(Tanh(), Masked()).check((3,)) is None
+    assert Parallel(Masked(), Tanh()).check(((3,), (3,))) is None
+    assert Residual(Masked()).check((3,)) is None
+    assert Frozen(Masked()).check((3,)) is None
+    assert Penalized(Sequential(Linear(3, 1), Squared("none")), L2Penalty(0.1)).check((3,)) is None
+    assert Penalized(Sequential(Linear(3, 1), Masked()), L2Penalty(0.1)).check((3,)) is None
+
+
+def test_a_layer_below_the_top_of_no_known_shape_is_named():
+    model = Sequential(Tanh(), Sequential(Tanh(), Masked()), Linear(3, 2))
+    kind, text, notes = told(lambda: model.check((3,)))
+    assert kind is NotImplementedError
+    assert text == (
+        "Sequential(Tanh, Sequential, Linear): layer 1, Sequential(Tanh, Masked), does not say its output shape: "
+        "write output_shape(self, shape)"
+    )
+    assert notes == []
+
+
+def test_a_frozen_layer_has_the_shape_that_it_has_at_inference():
+    class Doubled(Layer):
+        def output_shape(self, shape):
+            return (*shape[:-1], 2 * shape[-1])
+
+        def at_inference(self):
+            return Tanh()
+
+    assert Doubled().check((3,)) == (N, 6)
+    assert Frozen(Doubled()).check((3,)) == (N, 3)
+
+
+# A class that writes a rule anew takes over nothing that was said of the old one.
+
+
+class Twice(Linear):
+    def forward(self, z):
+        y, cache = super().forward(z)
+        return np.concatenate([y, y], axis=1), cache
+
+
+class First:
+    def forward(self, z):
+        return z[:, :1], z
+
+
+class Mixed(First, Linear):
+    """Its rule 1 comes from a class that is no layer."""
+
+
+class Cubed(Tanh):
+    def f(self, z):
+        return z**3
+
+
+class Other(minigrad.MSELoss):
+    def f(self, z, target):
+        return z - target
+
+
+def test_a_rule_written_anew_takes_back_what_was_said():
+    assert Twice(3, 2).check((3,)) == (N, 4)
+    assert Sequential(Twice(3, 2), Linear(4, 1)).check((3,)) == (N, 1)
+    assert Twice.multiply_adds is None
+    assert Twice.formulas is None
+    assert Cubed.formulas == Elementwise.formulas
+    assert Cubed().check((3,)) == (N, 3)
+    assert Other("mean").formulas is None
+    assert Mixed(3, 2).check((3,)) == (N, 1)
+
+
+def test_what_is_said_with_the_rule_stays():
+    class Said(Twice):
+        formulas = Linear.formulas
+
+        def output_shape(self, shape):
+            return (shape[0], 4)
+
+        def multiply_adds(self, shape):
+            return 6 * shape[0]
+
+        def forward(self, z):
+            return super().forward(z)
+
+    class Named(Linear):
+        def __repr__(self):
+            return "Named"
+
+    class Back(Linear):
+        def backward(self, delta, cache):
+            return super().backward(delta, cache)
+
+    assert Said(3, 2).check((3,)) == (N, 4)
+    assert Said(3, 2).multiply_adds((5, 3)) == 30
+    assert Said.formulas is Linear.formulas
+    assert (Named.output_shape, Named.multiply_adds) == (Linear.output_shape, Linear.multiply_adds)
+    assert Named.formulas is Linear.formulas
+    assert (Back.output_shape, Back.multiply_adds) == (Linear.output_shape, Linear.multiply_adds)
+    assert Back.formulas is None
+
+
+def test_no_class_of_minigrad_loses_what_was_said_of_it():
+    def below(kind):
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    ours = {kind for kind in below(Layer) - {Layer} if kind.__module__.startswith("minigrad.")}
+    assert len(ours) > 90
+    for kind in ours:
+        lost = {name for name, said in vars(kind).items() if name in CLAIMS and said is getattr(Layer, name, None)}
+        assert not lost, kind
+
+
+# N is no number.
+
+
+def test_nothing_is_calculated_with_n():
+    for call in (
+        lambda: N + 1,
+        lambda: 1 + N,
+        lambda: N - 1,
+        lambda: 2 * N,
+        lambda: N * 2,
+        lambda: N // 2,
+        lambda: N / 2,
+        lambda: N % 2,
+        lambda: 7 % N,
+        lambda: N**2,
+        lambda: divmod(N, 2),
+        lambda: -N,
+        lambda: int(N),
+        lambda: float(N),
+        lambda: math.prod((N, 3)),
+        lambda: sum((N, 3)),
+    ):
+        assert told(call)[:2] == (TypeError, "the size of the batch is not known: keep shape[0] as it is")
+
+
+def test_n_is_one():
+    shape = Linear(3, 2).check((3,))
+    for copied in (copy.copy(shape), copy.deepcopy(shape), pickle.loads(pickle.dumps(shape))):
+        assert copied == shape
+        assert copied[0] is N
+    assert pickle.loads(pickle.dumps(N, 0)) is N
+
+
+def test_multiply_adds_of_what_does_not_fit_are_told_in_the_same_words():
+    for layer, shape in (
+        (Conv2d(1, 2, 3), (4, 1, 8)),
+        (Conv2d(1, 2, 3), (4, 1, 2, 8)),
+        (ConvTranspose2d(1, 2, 3), (4, 2, 8, 8)),
+    ):
+        said = said_of(lambda layer=layer, shape=shape: layer.multiply_adds(shape))
+        assert said is not None
+        assert said == said_of(lambda layer=layer, shape=shape: layer.output_shape(shape))
 
 
 # Down: a rule 2 that gives a delta of a wrong shape.

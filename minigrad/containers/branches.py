@@ -7,15 +7,16 @@ from typing import Any
 
 from minigrad.checks import (
     ShapeError,
-    require_delta,
+    label,
     require_layers,
     require_pair,
     require_tuple,
+    shape_of,
 )
 from minigrad.containers.base import Container
 from minigrad.layer import Layer
 from minigrad.shapes import is_shape, require_shapes, shapes_of
-from minigrad.typing import Array, Delta, Formulas, Gradients, Input, Shapes
+from minigrad.typing import Array, Delta, Formulas, Gradients, Input, Shape, Shapes
 
 
 class Parallel(Container):
@@ -47,7 +48,7 @@ class Parallel(Container):
         for (place, layer), part in zip(self._children, shape, strict=True):
             with self.within(place):
                 shapes.append(layer.output_shape(part))
-        return tuple(shapes)
+        return None if None in shapes else tuple(shapes)
 
     def forward(self, z: Input) -> tuple[Any, Any]:
         require_tuple(self, z, len(self.layers))
@@ -142,8 +143,9 @@ class Residual(Container):
     def output_shape(self, shape: Shapes) -> Shapes:
         with self.within("inner"):
             shape_next = self.inner.output_shape(shape)
-        self._require_same(shape, shape_next)
-        return shape
+        if shape_next is not None:
+            self._require_same(shape, shape_next)
+        return shape_next
 
     def forward(self, z: Array) -> tuple[Array, Any]:
         with self.within("inner"):
@@ -154,7 +156,8 @@ class Residual(Container):
     def backward(self, delta: Delta, cache: Any) -> Array:
         with self.within("inner"):
             dz = self.inner.backward(delta, cache)
-            require_delta(self.inner, dz, delta.shape)
+            if getattr(dz, "shape", ()) != delta.shape:
+                raise _wrong_result(self.inner, dz, delta.shape)
             return delta + dz
 
     def parameter_gradients(self, delta: Delta, cache: Any) -> Gradients:
@@ -164,7 +167,8 @@ class Residual(Container):
     def backpropagate(self, delta: Delta, cache: Any) -> tuple[Array, Gradients]:
         with self.within("inner"):
             dz, gradients = self.inner.backpropagate(delta, cache)
-            require_delta(self.inner, dz, delta.shape)
+            if getattr(dz, "shape", ()) != delta.shape:
+                raise _wrong_result(self.inner, dz, delta.shape)
         return delta + dz, self.gather([gradients])
 
     def __call__(self, z: Array) -> Array:
@@ -173,7 +177,8 @@ class Residual(Container):
         return self._sum(z, z_next)
 
     def _sum(self, z: Any, z_next: Any) -> Array:
-        self._require_same(shapes_of(z), shapes_of(z_next))
+        if getattr(z, "shape", None) != getattr(z_next, "shape", ()):
+            self._require_same(shapes_of(z), shapes_of(z_next))
         return z + z_next
 
     def _require_same(self, shape: Shapes, shape_next: Shapes) -> None:
@@ -189,6 +194,14 @@ class Residual(Container):
 def _term(i: int, z: str) -> str:
     """What rule 2 of layer i gives, in LaTeX."""
     return rf"\d_{{{i}}} \cdot \frac{{\partial f_{{{i}}}}}{{\partial {z}}}"
+
+
+def _wrong_result(layer: Layer, dz: Any, shape: Shape) -> ValueError:
+    """The error of a rule 2 that gives dC/dz of another shape than z.  No ShapeError: no delta came down so."""
+    return ValueError(
+        f"{label(layer)} must give dC/dz of the shape of z, {shape}, by rule 2, got {shape_of(dz)}: "
+        "it would broadcast to a wrong sum"
+    )
 
 
 def _total(deltas: tuple[Any, ...]) -> Any:

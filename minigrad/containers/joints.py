@@ -15,7 +15,7 @@ from minigrad.checks import (
     require_tuple,
 )
 from minigrad.layer import Layer
-from minigrad.shapes import axis_of, require_shape, require_shapes
+from minigrad.shapes import axis_of, require_shape, require_shapes, shapes_of
 from minigrad.typing import Array, Delta, Formulas, Shape, Shapes
 
 
@@ -39,9 +39,10 @@ class Add(Layer):
 
     def forward(self, z: Any) -> tuple[Array, Any]:
         _require_arrays(self, z)
-        self.output_shape(tuple(part.shape for part in z))
         total = z[0]
         for part in z[1:]:
+            if part.shape != total.shape:
+                self.output_shape(shapes_of(z))  # it says what does not fit
             total = total + part
         return total, (total.shape, len(z))
 
@@ -79,9 +80,13 @@ class Concatenate(Layer):
 
     def forward(self, z: Any) -> tuple[Array, Any]:
         _require_arrays(self, z)
-        shape = self.output_shape(tuple(part.shape for part in z))
-        axis = axis_of(self, shape, self.axis)
-        return np.concatenate(z, axis=axis), (shape, axis, np.cumsum([part.shape[axis] for part in z[:-1]]))
+        axis = axis_of(self, z[0].shape, self.axis)
+        try:
+            z_next = np.concatenate(z, axis=axis)
+        except ValueError:
+            self.output_shape(shapes_of(z))  # it says what does not fit
+            raise
+        return z_next, (z_next.shape, axis, np.cumsum([part.shape[axis] for part in z[:-1]]))
 
     def backward(self, delta: Array, cache: Any) -> Delta:
         shape, axis, cuts = cache
@@ -111,21 +116,20 @@ class Split(Layer):
         self.axis = require_axis(Split, axis)
 
     def output_shape(self, shape: Shape) -> Shapes:
+        require_shape(self, shape)
         axis = axis_of(self, shape, self.axis)
-        size = shape[axis]
-        if size % self.parts:
-            fits = ", ".join(str(i) for i in range(2, size + 1) if size % i == 0) or "1 alone"
-            raise ShapeError(
-                f"{self!r} expects axis {self.axis} to divide into {self.parts} equal parts, got {size} entries "
-                f"in z of shape {shape}: {size} divides by {fits}; Slice takes uneven parts"
-            )
-        return ((*shape[:axis], size // self.parts, *shape[axis + 1 :]),) * self.parts
+        if shape[axis] % self.parts:
+            raise self._uneven(shape, axis)
+        return ((*shape[:axis], shape[axis] // self.parts, *shape[axis + 1 :]),) * self.parts
 
     def forward(self, z: Array) -> tuple[Any, Any]:
         require_floating(self, z)
-        shapes = self.output_shape(z.shape)
-        axis = axis_of(self, z.shape, self.axis)
-        return tuple(np.split(z, self.parts, axis=axis)), (shapes[0], axis)
+        shape = z.shape
+        axis = axis_of(self, shape, self.axis)
+        if shape[axis] % self.parts:
+            raise self._uneven(shape, axis)
+        parts = tuple(np.split(z, self.parts, axis=axis))
+        return parts, (parts[0].shape, axis)
 
     def backward(self, delta: Any, cache: Any) -> Array:
         shape, axis = cache
@@ -133,6 +137,14 @@ class Split(Layer):
         for part in delta:
             require_delta(self, part, shape)
         return np.concatenate(delta, axis=axis)
+
+    def _uneven(self, shape: Shape, axis: int) -> ShapeError:
+        size = shape[axis]
+        fits = ", ".join(str(i) for i in range(2, size + 1) if size % i == 0) or "1 alone"
+        return ShapeError(
+            f"{self!r} expects axis {self.axis} to divide into {self.parts} equal parts, got {size} entries "
+            f"in z of shape {shape}: {size} divides by {fits}; Slice takes uneven parts"
+        )
 
     def __repr__(self) -> str:
         return f"Split({self.parts}, axis={self.axis})"

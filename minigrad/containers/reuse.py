@@ -58,7 +58,7 @@ class Frozen(Container):
 
     def output_shape(self, shape: Shapes) -> Shapes:
         with self.within("inner"):
-            return self.inner.output_shape(shape)
+            return self._fixed.output_shape(shape)
 
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         with self.within("inner"):

@@ -55,12 +55,18 @@ class Sequential(Container):
         i = 0
         try:
             for i in range(len(self._layers)):
+                if i and shape is None:  # of the layer below
+                    break
                 shape = self._layers[i].output_shape(shape)
+            else:
+                return shape
         except Exception as error:
             self.add_place(error, i)
-            self._add_below(error, i, shape)
+            if not isinstance(error, NotImplementedError):
+                self._add_below(error, i, shape)
             raise
-        return shape
+        who = f"{self.outline()}: layer {i - 1}, {label(self._layers[i - 1])},"
+        raise NotImplementedError(f"{who} does not say its output shape: write output_shape(self, shape)")
 
     def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         top = self._top(arguments, options)
@@ -140,9 +146,8 @@ class Sequential(Container):
             error, self._layers[i], (z, *arguments) if on_top else (z,), options if on_top else {}, on_top
         )
         self.add_place(error, i)
-        shape = shapes_of(z)
-        if _is_of_shape(error, self._layers[i], shape):
-            self._add_below(error, i, shape)
+        if i and _is_of_shape(error, self._layers[i], z):
+            self._add_below(error, i, shapes_of(z))
 
     def _add_below(self, error: Exception, i: int, shape: Shapes) -> None:
         """Note on `error`, of a z that does not fit layer `i`, which layer gave it."""
@@ -202,13 +207,12 @@ class Sequential(Container):
         return IndexError(f"{self.outline()} has {len(self)} layers, and no place {place}: count from 0")
 
 
-def _is_of_shape(error: Exception, layer: Layer, shape: Shapes) -> bool:
-    """What `layer` says against z is what it says against its shape alone."""
-    declares = type(layer).output_shape is not Layer.output_shape
-    if not isinstance(error, (ValueError, TypeError) if declares else ValueError):
+def _is_of_shape(error: Exception, layer: Layer, z: Input) -> bool:
+    """What `layer` says against z is what it declares against its shape alone; one that declares none is not run."""
+    if type(layer).output_shape is Layer.output_shape or not isinstance(error, ValueError | TypeError):
         return False
     try:
-        layer.output_shape(shape)
+        layer.output_shape(shapes_of(z))
     except Exception as misfit:
         return misfit.args == error.args
     return False

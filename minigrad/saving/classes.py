@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 from minigrad.checks import kind
 from minigrad.layer import Layer
+from minigrad.layers import LATER
 
 ROOMS = ("minigrad.containers", "minigrad.layers", "minigrad.losses", "minigrad.fusions")
 LONGEST_TEXT = 10_000  # characters of a string in a model: names are put together from them, layer by layer
@@ -16,8 +18,10 @@ LONGEST_TEXT = 10_000  # characters of a string in a model: names are put togeth
 def built_in() -> dict[str, type]:
     """{name: class} of the classes that minigrad's own stacks are made of, the internal ones among them.
 
-    They are found in modules that are loaded already; nothing is imported or looked up for the sake of a file.
+    The modules that hold them are loaded first; nothing is imported or looked up for the sake of a file.
     """
+    for module_name in LATER:
+        import_module(f"minigrad.layers.{module_name}")
     found: dict[str, type] = {}
     for module_name, module in list(sys.modules.items()):
         if module_name in ROOMS or module_name.startswith(tuple(f"{room}." for room in ROOMS)):

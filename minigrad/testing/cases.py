@@ -56,12 +56,13 @@ def cases(z: Any, arguments: tuple[Any, ...], rng: np.random.Generator) -> Itera
         sizes = [1, 2, *sorted({size for size in first.shape[1:2] if 2 < size <= 8})]
         for size in sizes:
             if size != n:
-                yield Case(f"a batch of {size}", *_rows(z, arguments, n, rng.permutation(max(n, size))[:size] % n))
+                rows = rng.permutation(max(n, size))[:size] % n
+                yield Case(f"a batch of {size}", *chosen_rows(z, arguments, n, rows))
     yield Case("parameters of other signs", z, arguments, "other signs")
     for name, draw in REGIMES.items():
         yield Case(name, redrawn(z, draw, rng), arguments)
     if n is not None:
-        yield Case("an empty batch", *_rows(z, arguments, n, np.arange(0)))
+        yield Case("an empty batch", *chosen_rows(z, arguments, n, np.arange(0)))
 
 
 def redrawn(z: Any, draw: Draw, rng: np.random.Generator) -> Any:
@@ -93,7 +94,7 @@ def batch_size(z: Any) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _rows(z: Any, arguments: tuple[Any, ...], n: int, rows: Array) -> tuple[Any, tuple[Any, ...]]:
+def chosen_rows(z: Any, arguments: tuple[Any, ...], n: int, rows: Array) -> tuple[Any, tuple[Any, ...]]:
     """Some rows of z, and of each argument that has as many."""
 
     def chosen(value: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,14 @@ import numpy as np
 from minigrad.checks import label
 from minigrad.containers import Container
 from minigrad.layer import Layer
-from minigrad.shapes import shapes_of
-from minigrad.testing.cases import REGIMES, batch_size, redrawn
+from minigrad.shapes import N, for_any_batch, is_shape, shapes_of
+from minigrad.testing.cases import REGIMES, batch_size, chosen_rows, redrawn
 from minigrad.testing.failures import deliberate, source_of
 from minigrad.testing.numeric import EPS, largest
 from minigrad.testing.protocol import rule_of
 from minigrad.testing.report import Finding
 from minigrad.testing.subject import RuleError, Subject, clone
-from minigrad.typing import Array
+from minigrad.typing import Array, Shapes
 
 STEPS = (2.0**-10, 2.0**-16, 2.0**-21)
 
@@ -137,19 +139,78 @@ def odd_shape(subject: Subject) -> Finding | None:
 
 
 def misdeclared_shape(subject: Subject) -> Finding | None:
-    """A declared `output_shape` that is not the shape of what rule 1 gives."""
-    layer = subject.layer
-    if type(layer).output_shape is Layer.output_shape:
+    """A declared `output_shape` that is not what rule 1 gives, for this batch or any, or is one where rule 1 raises."""
+    if type(subject.layer).output_shape is Layer.output_shape:
         return None
-    given, found = shapes_of(subject.z), shapes_of(subject.forward()[0])
+    found = shapes_of(subject.forward()[0])
+    said = _unlike(subject.layer, shapes_of(subject.z), found) or _of_one_batch(subject, found) or _unrefused(subject)
+    return Finding(1, "declared_shape", said) if said else None
+
+
+def _unlike(layer: Layer, given: Shapes, found: Shapes) -> str:
+    """What is wrong with the shape that a layer declares where rule 1 gives `found`; nothing where it is not known."""
     try:
         declared: Any = layer.output_shape(given)
     except Exception as error:
         declared = f"{type(error).__name__}: {error}"
     if declared is None or declared == found:
-        return None
-    said = f"output_shape({given}) is {declared}, but rule 1 gives {found}: check and summary would be wrong"
-    return Finding(1, "declared_shape", said)
+        return ""
+    return f"output_shape({given}) is {declared}, but rule 1 gives {found}: check and summary would be wrong"
+
+
+def _of_one_batch(subject: Subject, found: Shapes) -> str:
+    """The same for a batch of a row more, and for a batch of N."""
+    n = batch_size(subject.z)
+    if not n:
+        return ""
+    more = subject.at(*chosen_rows(subject.z, subject.arguments, n, np.arange(n + 1) % n))
+    try:
+        of_more = shapes_of(more.forward()[0])
+        for_any = for_any_batch(found, of_more, (n, n + 1))
+    except (RuleError, ValueError):  # it takes batches of this size alone, or gives what has no first axis for them
+        return ""
+    given = shapes_of(subject.z)
+    of_n = (N, *given[1:]) if is_shape(given) else tuple((N, *part[1:]) for part in given)
+    return _unlike(subject.layer, shapes_of(more.z), of_more) or _unlike(subject.layer, of_n, for_any)
+
+
+def _unrefused(subject: Subject) -> str:
+    """What is wrong with a layer that declares a shape for a width of one more, which rule 1 refuses."""
+    for wide in [] if subject.arguments else _widened(subject.z):
+        of_wide = [_raised(subject, z) for z in (wide, _ones(wide))]  # not of the numbers: the same for others
+        if not of_wide[0] or of_wide[0] != of_wide[1]:
+            continue
+        with suppress(Exception):
+            declared = subject.layer.output_shape(shapes_of(wide))
+            if declared is not None:
+                return (
+                    f"output_shape({shapes_of(wide)}) is {declared}, but rule 1 raises {of_wide[0]}: raise there too, "
+                    "so that check finds what does not fit"
+                )
+    return ""
+
+
+def _raised(subject: Subject, z: Any) -> str:
+    try:
+        subject.at(z, ()).forward()
+    except RuleError as failure:
+        return f"{type(failure.error).__name__}: {failure.error}"
+    return ""
+
+
+def _widened(z: Any) -> Iterator[Any]:
+    """z with an entry more along one axis, the last one again."""
+    if type(z) is tuple:
+        for i, part in enumerate(z):
+            yield from ((*z[:i], wide, *z[i + 1 :]) for wide in _widened(part))
+        return
+    for axis in range(1, z.ndim):
+        if z.shape[axis]:
+            yield np.concatenate([z, z.take([-1], axis)], axis)
+
+
+def _ones(z: Any) -> Any:
+    return tuple(map(_ones, z)) if type(z) is tuple else np.ones_like(z)
 
 
 def forgotten(layer: Layer) -> list[Finding]:

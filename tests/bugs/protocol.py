@@ -1234,6 +1234,34 @@ class ForgottenAxis(MeanPool):
         return shape
 
 
+class FixedBatch(Tanh):
+    """Declares its output for five rows alone."""
+
+    def output_shape(self, shape):
+        return (5, *shape[1:])
+
+
+class CountedBatch(Tanh):
+    """Declares a number for the batch, of whatever size."""
+
+    def output_shape(self, shape):
+        return (np.prod(shape[:1]).item(), *shape[1:])
+
+
+class SecondBatch(Tanh):
+    """Calculates with the size of the batch, which may not be known."""
+
+    def output_shape(self, shape):
+        return (2 * shape[0] - shape[0], *shape[1:])
+
+
+class TakesAnyWidth(Dense):
+    """Declares an output for inputs that rule 1 refuses."""
+
+    def output_shape(self, shape):
+        return (shape[0], len(self.b))
+
+
 def zero_row(rng):
     """Draws (z,) with a row of zeros."""
     z = rng.normal(size=(4, 3))
@@ -1370,5 +1398,9 @@ BUGS: list[Bug] = [
     Bug(SlowSign, ("sign",), (2,), rows(3, 2)),
     Bug(NormAtZero, ("zero", "unstable"), (2,), zero_row),
     Bug(ForgottenAxis, ("declared_shape",), (1,), rows(3, 4, 2)),
+    Bug(FixedBatch, ("declared_shape",), (1,)),
+    Bug(CountedBatch, ("declared_shape",), (1,)),
+    Bug(SecondBatch, ("declared_shape",), (1,)),
+    Bug(TakesAnyWidth, ("declared_shape",), (1,)),
     Bug(RootBelowZero, ("branch", "unstable"), (2,)),
 ]
