@@ -11,6 +11,7 @@ from test_watching import everything
 from minigrad import (
     BatchNorm1d,
     BatchNorm2d,
+    Bilinear,
     Concatenate,
     Conv2d,
     CrossEntropyLoss,
@@ -275,6 +276,176 @@ def test_where_zeros_are_refused_a_batch_is_asked_for():
     )
     model[0].bias[:] = 1
     assert summary(model, np.ones((1, 3))).all_measured
+
+
+class Log(Layer):
+    """A layer of a user, which declares nothing."""
+
+    def forward(self, z):
+        if (z <= 0).any():
+            raise ValueError("Log expects positive numbers")
+        return np.log(z), z
+
+
+class Between(Layer):
+    """It refuses zeros, ones and indices of 0."""
+
+    def forward(self, z):
+        if ((z <= 0) | (z >= 1)).any():
+            raise ValueError("expects numbers between 0 and 1")
+        return np.log(z), z
+
+
+def test_data_that_are_given_are_run_before_zeros_are():
+    inside = Sequential(Between(), Linear(None, 2), Tanh())
+    for model in (inside, Residual(Sequential(inside, Linear(2, 3)))):
+        found = summary(model, np.full((5, 3), 0.5))
+        assert found.all_measured
+        place = "0" if model is inside else "inner.0.0"
+        assert found.notes == (f"?: multiply_adds(shape) would say it of layer {place}, Between()",)
+        with pytest.raises(ValueError, match="expects numbers between 0 and 1") as expected:
+            model.check((3,))
+        with pytest.raises(ValueError, match="expects numbers between 0 and 1") as raised:
+            summary(model, (3,))
+        assert str(raised.value) == str(expected.value)
+    assert rows_of(summary(inside, np.full((5, 3), 0.5)), "shape", "cache_bytes") == {
+        "0": ((N, 3), 24), "1": ((N, 2), 24), "2": ((N, 2), 16),
+    }  # fmt: skip
+    # With a loss on top that is given no target: its shape is what it declares.
+    cost = summary(Sequential(*inside, MSELoss()), np.full((5, 3), 0.5))
+    assert rows_of(cost, "shape")["3"] == ((),)
+    assert cost.notes[-1] == "-: MSELoss(mean) runs on a target, so that what it keeps is not measured"
+    misfit = r"^Linear\(4 -> 2\) expects z of shape \(batch, 4\), got \(N, 3\)"
+    with pytest.raises(ValueError, match=misfit):
+        summary(Sequential(Between(), Linear(4, 2)), np.full((5, 3), 0.5))
+    assert summary(Sequential(Log(), Linear(3, 2)), (3,)).all_measured  # ones will do
+    found = summary(Picky(), np.zeros((2, 3)))
+    assert found.notes[-1] == "-: not measured, since rule 1 of Picky() raised ValueError on this batch, there is a 0"
+
+
+class Wider(Linear):
+    """It says its own shape, and gives another."""
+
+    def forward(self, z):
+        y, cache = super().forward(z)
+        return np.concatenate([y, y], axis=-1), cache
+
+    def output_shape(self, shape):
+        return (*shape[:-1], 2)
+
+
+class Refuses(Tanh):
+    def output_shape(self, shape):
+        raise ValueError("no")
+
+
+def test_a_wrong_declaration_is_noted_and_what_was_measured_shown():
+    model = Sequential(Residual(Sequential(Linear(3, 3), Tanh())), Sequential(Wider(3, 2)), Tanh())
+    for z in ((3,), np.ones((4, 3))):
+        found = summary(model, z)
+        assert rows_of(found, "shape")["1.0"] == rows_of(found, "shape")["2"] == ((N, 4),)
+        assert found.notes[-1] == (
+            "the output_shape of layer 1.0, Wider(3 -> 2) is wrong: of z (N, 3) it says (N, 2), and rule 1 gives (N, 4)"
+        )
+        assert sum("is wrong" in note for note in found.notes) == 1  # not that of what stands around it
+        assert found.all_measured
+        assert str(found).endswith(found.notes[-1])
+    below = summary(Sequential(Wider(3, 2), Linear(2, 1)), (3,))
+    assert "layer 0, Wider" in below.notes[-2]
+    assert below.notes[-1].startswith("-: not measured, since rule 1 of Linear(2 -> 1) raised ShapeError on zeros, ")
+    assert "give a batch" not in below.notes[-1]
+    assert not below.all_measured
+    raising = summary(Refuses(), np.ones((2, 3)))
+    assert raising.notes[-1] == (
+        "the output_shape of Refuses() is wrong: of z (N, 3) it raises ValueError, no, and rule 1 gives (N, 3)"
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_declaration_of_minigrad_is_wrong(case):
+    sizes, rng = Sizes(5, 4, 3), np.random.default_rng(0)
+    layer = case.make(sizes, rng)
+    if not case.arguments(sizes, rng):
+        found = summary(layer, case.domain(rng.normal(size=case.z_shape(sizes))))
+        assert not [note for note in found.notes if "is wrong" in note]
+
+
+class Pairs(Layer):
+    """It keeps what each row is to each other one, and more."""
+
+    def __init__(self, powers=(2,)):
+        self.powers = powers
+
+    def forward(self, z):
+        return z, [np.zeros((len(z),) * power) for power in self.powers]
+
+    def multiply_adds(self, shape):
+        return 0
+
+
+@pytest.mark.parametrize("powers", [(2,), (1, 2), (2, 2, 1)])
+def test_caches_of_pairs_of_rows_are_extrapolated_as_such(powers):
+    for rows in (1, 2, 7, 128):
+        found = summary(Sequential(Pairs(powers), Linear(3, 2)), (3,), batch=rows)
+        assert found.batch_cache_bytes == 8 * sum(rows**power for power in powers) + 24 * rows
+        assert found.all_measured
+
+
+def test_caches_that_grow_otherwise_are_not_guessed():
+    found = summary(Sequential(Linear(3, 2), Pairs((3,))), (3,), batch=7)
+    assert rows_of(found, "cache_bytes") == {"0": (24,), "1": (None,)}
+    assert (found.batch_cache_bytes, found.all_measured) == (7 * 24, False)
+    assert found.notes == (
+        "-: not measured, since it grows neither with the rows nor with their pairs, of layer 1, Pairs()",
+    )
+    assert "Cache: at least 24 B for a row, at least 168 B for a batch of 7" in str(found)
+
+
+class Together(Layer):
+    """All rows of all sequences, one below the other."""
+
+    def forward(self, z):
+        return z.reshape(-1, z.shape[-1]), z.shape
+
+
+def test_a_note_on_multiply_adds_is_for_layers_that_lack_the_method():
+    found = summary(Sequential(Together(), Linear(3, 2), Tanh()), np.ones((4, 5, 3)))
+    assert rows_of(found, "shape", "multiply_adds") == {"0": (None, None), "1": (None, None), "2": (None, None)}
+    assert found.notes == (
+        "?: multiply_adds(shape) would say it of layer 0, Together()",
+        "?: not known, since the shape of z is not, of layer 1, Linear(3 -> 2), layer 2, Tanh()",
+    )
+
+
+class Squares(Layer):
+    """A loss that is no Loss."""
+
+    def forward(self, z, target):
+        return ((z - target) ** 2).mean(), (z, target)
+
+
+def test_what_takes_a_target_is_a_loss_by_its_signature():
+    for data in ((3,), np.ones((4, 3))):
+        found = summary(Sequential(Linear(3, 1), Squares()), data)
+        assert found.notes[-1] == "-: Squares() runs on a target, so that what it keeps is not measured"
+        assert rows_of(found, "shape", "cache_bytes") == {"0": ((N, 1), 24), "1": (None, None)}
+
+
+def test_empty_batches_of_several_inputs_are_refused_too():
+    said = r"^summary expects a batch of one row or more, got shape \(\(0, 3\), \(0, 4\)\)$"
+    with pytest.raises(ValueError, match=said):
+        summary(Bilinear(3, 4, 2), (np.ones((0, 3)), np.ones((0, 4))))
+    assert summary(Bilinear(3, 4, 2), (np.ones((2, 3)), (4,))).all_measured
+
+
+def test_deep_nests_keep_their_places_and_names():
+    model = Linear(3, 3)
+    for _ in range(26):
+        model = Residual(model)
+    lines = str(summary(model, (3,))).splitlines()
+    places = [line.split()[0] for line in lines[2:28]]
+    assert places == [".".join(["inner"] * depth) for depth in range(1, 27)]
+    assert lines[27].split()[1:4] == ["Linear(3", "->", "3)"]
 
 
 def test_indices_are_run_as_integers_or_as_the_batch_that_is_given():

@@ -15,24 +15,30 @@ from minigrad import (
     BatchNorm1d,
     Branch,
     Concatenate,
+    Container,
     CrossEntropyLoss,
     Dropout,
     Embedding,
     Flatten,
+    HomoscedasticGaussianNLLLoss,
     Identity,
+    L2Penalty,
     Layer,
     Linear,
     LogSoftmax,
     MSELoss,
+    MultiHeadAttention,
     NLLLoss,
+    Penalized,
     ReLU,
+    Residual,
     Sequential,
     Tanh,
     value_and_gradients,
 )
 from minigrad.fusions import Fusion
-from minigrad.watching import LayerTrace, Trace, find_nonfinite, flow, trace
-from minigrad.watching.statistics import BLOCK, norm, statistics
+from minigrad.watching import LayerTrace, Trace, find_nonfinite, flow, trace, unused_parameters, watched
+from minigrad.watching.statistics import BLOCK, arrays_of, norm, statistics
 from minigrad.watching.watched import parts_of
 
 RNG = np.random.default_rng(0)
@@ -502,3 +508,241 @@ def test_flow_is_drawn_from_the_same_numbers():
             of.shape, of.mean, of.std, of.largest, of.zeros, of.saturated,
         )  # fmt: skip
         assert line.delta == row.of_delta_next.norm
+
+
+# One place that runs several times.
+
+
+class Siamese(Container):
+    """One layer for each input, and down in the same order."""
+
+    def __init__(self, f):
+        self.f = f
+
+    def children(self):
+        return [("f", self.f)]
+
+    def forward(self, z):
+        (a, of_a), (b, of_b) = self.f.forward(z[0]), self.f.forward(z[1])
+        return (a, b), (of_a, of_b)
+
+    def backward(self, delta, cache):
+        return self.f.backward(delta[0], cache[0]), self.f.backward(delta[1], cache=cache[1])
+
+    def parameter_gradients(self, delta, cache):
+        a, b = (self.f.parameter_gradients(delta[i], cache[i]) for i in (0, 1))
+        return self.gather([{name: a[name] + b[name] for name in a}])
+
+
+class SumOfSquares(Layer):
+    def forward(self, z):
+        return sum((part**2).sum() for part in z), z
+
+    def backward(self, delta, z):
+        return tuple(2 * part * delta for part in z)
+
+
+class Negative(Layer):
+    """It keeps nothing."""
+
+    def forward(self, z):
+        return -z, None
+
+    def backward(self, delta, cache):
+        return -delta
+
+
+@pytest.mark.parametrize("rows", [12, 5])
+def test_siamese_layers_show_the_last_run_and_what_comes_down_to_it(rows):
+    inside = Sequential(Linear(3, 4, rng=0), Negative(), Tanh())
+    cost, a, b = Sequential(Siamese(inside), SumOfSquares()), X, RNG.normal(size=(rows, 3))
+    traced, flowing = trace(cost, (a, b)), flow(cost, (a, b))
+    z, caches = b, []
+    for row, layer in zip(traced.layers[:3], inside, strict=True):
+        np.testing.assert_array_equal(row.z, z)
+        z, cache = layer.forward(z)
+        np.testing.assert_array_equal(row.z_next, z)
+        caches.append(cache)
+    delta = 2 * z
+    for row, line, layer in list(zip(traced.layers[:3], flowing.layers, inside, strict=False))[::-1]:
+        np.testing.assert_array_equal(row.delta_next, delta)
+        assert line.delta == row.of_delta_next.norm
+        gradients, delta = layer.parameter_gradients(delta, caches[-1]), layer.backward(delta, caches.pop())
+        np.testing.assert_array_equal(row.delta, delta)
+        assert row.gradients.keys() == gradients.keys()
+        for name, gradient in gradients.items():
+            np.testing.assert_array_equal(row.gradients[name], gradient)
+    value, cache = cost.forward((a, b))
+    assert traced.value == value
+    for row in traced.parameters:  # of both runs
+        np.testing.assert_array_equal(row.gradient, cost.parameter_gradients(1.0, cache)[row.name])
+
+
+class Handing(Siamese):
+    """Its cache is that of the layer inside."""
+
+    def forward(self, z):
+        return self.f.forward(z)
+
+    def backward(self, delta, cache):
+        return self.f.backward(delta, cache)
+
+    def parameter_gradients(self, delta, cache):
+        return self.gather([self.f.parameter_gradients(delta, cache)])
+
+
+@pytest.mark.parametrize("inner", [Negative(), Handing(Negative()), Siamese(Negative())])
+def test_runs_that_keep_nothing_are_told_apart(inner):
+    """Their caches are one object, None."""
+    nested = type(inner) is Siamese
+    z = ((X, 2 * X), (Y, 3 * Y)) if nested else (X, Y)
+    last = z[1][1] if nested else z[1]
+
+    class Squares(Layer):
+        def forward(self, z):
+            return sum(norm(part) ** 2 for part in z), z
+
+        def backward(self, delta, z):
+            return tuple(tuple(2 * p for p in part) if type(part) is tuple else 2 * part for part in z)
+
+    row = trace(Sequential(Siamese(inner), Squares()), z).layers[0]
+    np.testing.assert_array_equal(row.z, last)
+    np.testing.assert_array_equal(row.delta_next, -2 * last)
+    np.testing.assert_array_equal(row.delta, 2 * last)
+
+
+def test_events_say_to_which_run_they_belong():
+    events = []
+    copied = watched(Siamese(Negative()), events.append)
+    for _ in range(2):  # each pass counts anew
+        events.clear()
+        copied.backward((X, Y), copied.forward((X, Y))[1])
+        assert [(event.place, event.rule, event.run) for event in events] == [
+            ("f", "forward", 0), ("f", "forward", 1), ("", "forward", 0),
+            ("f", "backward", 0), ("f", "backward", 1), ("", "backward", 0),
+        ]  # fmt: skip
+        assert all(event.cache is None for event in events if event.place == "f")
+    events.clear()
+    copied.f.backward(X, (1, 2))
+    assert events[0].run is None
+
+
+class Forgetful(Siamese):
+    """It makes caches of its own, so that nobody knows to which run they belong."""
+
+    def forward(self, z):
+        z_next, (a, b) = super().forward(z)
+        return z_next, (a.copy(), b.copy())
+
+
+def test_where_nobody_knows_to_which_run_a_delta_belongs_there_is_none():
+    row = trace(Sequential(Forgetful(Tanh()), SumOfSquares()), (X, Y)).layers[0]
+    np.testing.assert_array_equal(row.z, Y)
+    assert row.delta is row.delta_next is None
+    assert row.gradients == {}
+
+
+def test_a_layer_under_a_penalty_has_its_own_numbers():
+    cost = Penalized(Sequential(Linear(3, 2, rng=0), MSELoss()), L2Penalty(0.3))
+    plain, traced = trace(cost.cost, X, Y), trace(cost, X, Y)
+    assert [row.place for row in traced.layers] == [row.place for row in plain.layers]
+    np.testing.assert_array_equal(traced.layers[0].gradients["weight"], plain.layers[0].gradients["weight"])
+    assert traced.value > plain.value
+    loss = HomoscedasticGaussianNLLLoss(2)
+    loss.log_variance[:] = 0.5, -0.5
+    (bare,), (alone,) = trace(Penalized(loss, L2Penalty(0.3)), X[:, :2], Y).layers, trace(loss, X[:, :2], Y).layers
+    assert (bare.place, bare.layer, bare.of_z_next) == ("", loss, alone.of_z_next)
+    np.testing.assert_array_equal(bare.delta, alone.delta)
+    np.testing.assert_array_equal(bare.gradients["log_variance"], alone.gradients["log_variance"])
+
+
+# Containers with parameters of their own.
+
+
+def test_levels_follow_the_data_into_a_container_with_parameters():
+    z = RNG.normal(size=(4, 5, 8))
+    attention = MultiHeadAttention(8, 2, rng=0)
+    traced = trace(Sequential(attention, Flatten(), Linear(40, 1, rng=0), MSELoss()), z, np.zeros((4, 1)))
+    assert [(row.level, row.place, row.is_container) for row in traced.layers] == [
+        (1, "0", True), (2, "0.out_proj", False), (3, "1", False), (4, "2", False), (5, "3", False),
+    ]  # fmt: skip
+    outer, inner, above = traced.layers[:3]
+    assert outer.z is z
+    np.testing.assert_array_equal(inner.z, attention.forward(z)[1][2])  # what out_proj keeps is its z
+    np.testing.assert_array_equal(above.z, attention.forward(z)[0])
+    assert outer.delta.shape == z.shape
+    np.testing.assert_array_equal(outer.delta_next, inner.delta_next)
+    said = str(traced).split("\n\n")
+    assert [line.split()[0] for line in said[1].splitlines()[2:]] == ["3", "2", "1", "0.out_proj", "0"]
+    assert said[3].splitlines()[0] == (
+        "What layer 0 MultiHeadAttention gives, and its times, are with the layers inside: 0.out_proj."
+    )
+    bare = trace(Sequential(attention), z)
+    assert [row.place for row in bare.layers] == ["0", "0.out_proj"]
+    alone = trace(attention, z)
+    assert [(row.place, row.is_container) for row in alone.layers] == [("", True), ("out_proj", False)]
+    assert "What layer MultiHeadAttention gives, and its times, are with the layers inside: out_proj." in str(alone)
+    nested = trace(Sequential(Sequential(Flatten(), Linear(3, 3, rng=0)), Tanh()), X).layers
+    assert [row.place for row in nested] == ["0.0", "0.1", "1"]
+    assert not any(row.is_container for row in nested)
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("watch", [trace, flow, find_nonfinite, unused_parameters])
+def test_what_is_no_layer_is_told_by_the_one_who_was_asked(watch):
+    with pytest.raises(TypeError, match=rf"^{watch.__name__} expects a layer, got int: pass the model or the cost"):
+        watch(3, X)
+
+
+@pytest.mark.parametrize("watch", [trace, flow, unused_parameters])
+def test_a_missing_target_is_said_in_the_words_of_forward(watch):
+    said = r"^NLLLoss\(mean\) expects forward\(log_p, target, weights=None\), got 1 argument: a target is missing\n"
+    with pytest.raises(TypeError, match=said):
+        watch(small(), X)
+    found = find_nonfinite(small(), X)
+    assert "NLLLoss(mean) expects forward(log_p, target, weights=None), got 1 argument: a target is missing" in found
+
+
+# Statistics of what is far from 1, or lies apart in memory.
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-100, 1.0, 1e100, 1e200, 1e308])
+def test_mean_and_spread_neither_overflow_nor_vanish(size):
+    of_one, found = statistics(np.array([1.0, -0.5, 0.25, 1.0])), statistics(size * np.array([1.0, -0.5, 0.25, 1.0]))
+    rtol = 1e-3 if size < 1e-307 else 1e-12  # few digits are left of the smallest numbers
+    np.testing.assert_allclose([found.mean, found.std], [size * of_one.mean, size * of_one.std], rtol=rtol)
+    assert statistics(np.full(7, size))[1:3] == (pytest.approx(size), pytest.approx(0, abs=1e-15 * size))
+
+
+@pytest.mark.parametrize("kind", ["strided", "broadcast", "transposed", "thin", "long", "tuple"])
+def test_no_copy_is_made_of_what_is_not_contiguous(kind):
+    import tracemalloc
+
+    whole = np.ones((400, 8 * BLOCK // 100))
+    z = {
+        "strided": whole[:, ::2],
+        "broadcast": np.broadcast_to(np.arange(16.0 * BLOCK // 400), (800, 16 * BLOCK // 400)),
+        "transposed": whole.reshape(100, 4, -1).transpose(1, 2, 0)[:, ::2],
+        "thin": whole.reshape(-1, 2)[:, :1],
+        "long": whole.reshape(2, -1)[:, ::2],
+        "tuple": (whole[:, ::2], whole[::2, ::2]),
+    }[kind]
+    tracemalloc.start()
+    found = statistics(z)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 * BLOCK < 8 * sum(part.size for part in arrays_of(z))
+    if kind == "broadcast":
+        np.testing.assert_allclose([found.mean, found.std, found.norm], [z.mean(), z.std(), np.linalg.norm(z)])
+    else:
+        assert found[1:3] == (1, 0)
+
+
+def test_places_are_never_cut():
+    layer = Linear(3, 3, rng=0)
+    for _ in range(26):
+        layer = Residual(layer)
+    for lines in (str(trace(layer, X)).splitlines()[3:4], str(flow(layer, X)).splitlines()[1:2]):
+        assert lines[0].split()[0] == ".".join(["inner"] * 26)

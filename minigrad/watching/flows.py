@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from minigrad.checks import require_layer
 from minigrad.layer import Layer
 from minigrad.typing import Input
 from minigrad.watching.findings import FlowRow, GradientRow, findings
@@ -57,6 +58,7 @@ def flow(cost: Layer, x: Input, *arguments: Any, **options: Any) -> Flow:
     >>> flow(cost, x, x[:, :1]).findings
     ('layer 1, ReLU(): 12 of 16 units are 0 for every row and do not respond.',)
     """
+    require_layer(flow, cost)
     passed = run(cost, x, arguments, options, to_input=False)
     layers = trace_layers(passed, keep=False, repeats=0)
     parameters = tuple(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import all_finite, label
+from minigrad.checks import all_finite, label, require_layer
 from minigrad.layer import Layer
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, NLLLoss
 from minigrad.typing import Array, Input
@@ -41,6 +41,7 @@ def find_nonfinite(cost: Layer, x: Input, *arguments: Any, **options: Any) -> st
     """
     import warnings  # on use: importing minigrad loads little beyond NumPy
 
+    require_layer(find_nonfinite, cost)
     events: list[Event] = []
     failure: Exception | None = None
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.containers import Container
 from minigrad.layer import Layer
+from minigrad.losses import Penalized
 from minigrad.typing import Array, Gradients, Input
 from minigrad.watching.watched import Event, parts_of, watch
 
@@ -15,13 +16,17 @@ Runs = dict[str, dict[str, Event]]
 
 
 class Leaf(NamedTuple):
-    """A layer that works on arrays itself: rule 1 there, and what comes down, None where nothing does."""
+    """A layer that works on arrays itself: rule 1 there, and what comes down, None where nothing does.
+
+    Of a place that runs several times, it is the last run of rule 1, and of rules 2 and 3 those that belong to it.
+    """
 
     up: Event
     layer: Layer
     delta_next: Any
     delta: Any
     gradients: Gradients | None
+    has_inside: bool  # others stand inside
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -55,12 +60,16 @@ def run(cost: Layer, x: Input, arguments: tuple[Any, ...], options: dict[str, An
                 del events[count:]
                 gradients = twin.parameter_gradients(1.0, cache)
     release()
-    # Of a layer that one place runs several times, the last way up belongs to the first way down.
-    down: Runs = {}
+    upwards, down = _last_runs(events[:count]), Runs()
     for event in events[count:]:
-        down.setdefault(event.place, {}).setdefault(event.rule, event)
+        up = upwards.get(event.place)
+        if up is not None and event.run in (up.run, None if up.run == 0 else up.run):
+            down.setdefault(event.place, {}).setdefault(event.rule, event)
     own = layers_by_place(cost)
-    leaves = tuple(_leaf(up, down.get(up.place, {}), own.get(up.place)) for up in _leaves(events[:count]))
+    around = _places_around(upwards)
+    leaves = tuple(
+        _leaf(up, down.get(up.place, {}), own.get(up.place), up.place in around) for up in _leaves(upwards, around)
+    )
     return Pass(value, leaves, twin.parameters(), gradients)
 
 
@@ -79,14 +88,37 @@ def is_built(layer: Layer) -> bool:
     return all(getattr(owner, attribute, None) is not None for owner, attribute in places)
 
 
-def _leaves(events: list[Event]) -> list[Event]:
-    """Rule 1 of the layers that work on arrays themselves, from the lowest up, each place once."""
-    upwards = {event.place: event for event in events}
-    inside = {place.rpartition(".")[0] for place in upwards if place}
-    return [event for place, event in upwards.items() if place not in inside or event.layer.parameter_names]
+def _last_runs(events: list[Event]) -> dict[str, Event]:
+    """{place: the last run of rule 1 there}, in the order of these."""
+    last: dict[str, Event] = {}
+    for event in reversed(events):
+        if not _is_aside(event):
+            last.setdefault(event.place, event)
+    return dict(reversed(last.items()))
 
 
-def _leaf(up: Event, down: dict[str, Event], own: Layer | None) -> Leaf:
+def _is_aside(event: Event) -> bool:
+    """A penalty stands at the place of its cost, which is the one to be shown there."""
+    return isinstance(event.layer, Penalized)
+
+
+def _places_around(upwards: dict[str, Event]) -> set[str]:
+    """Of the layers that ran others inside."""
+    return {place.rpartition(".")[0] for place in upwards if place}
+
+
+def _leaves(upwards: dict[str, Event], around: set[str]) -> list[Event]:
+    """Rule 1 of the layers that work on arrays themselves, as the data go: a container before what stands inside."""
+    leaves = [event for place, event in upwards.items() if place not in around or event.layer.parameter_names]
+    first: dict[str, int] = {}  # of all that stands at a place or inside of it
+    for i, event in enumerate(leaves):
+        parts = event.place.split(".") if event.place else []
+        for n in range(len(parts) + 1):
+            first.setdefault(".".join(parts[:n]), i)
+    return sorted(leaves, key=lambda event: (first[event.place], bool(event.place), event.place.count(".")))
+
+
+def _leaf(up: Event, down: dict[str, Event], own: Layer | None, has_inside: bool) -> Leaf:
     both, two, three = (down.get(rule) for rule in ("backpropagate", "backward", "parameter_gradients"))
     first = both or two or three
     gradients = three.result if three else both.result[1] if both else None
@@ -97,4 +129,5 @@ def _leaf(up: Event, down: dict[str, Event], own: Layer | None) -> Leaf:
         None if first is None else first.given,
         two.result if two else both.result[0] if both else None,
         gradients,
+        has_inside,
     )

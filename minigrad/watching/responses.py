@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.layers import HardSigmoid, Sigmoid
 from minigrad.typing import Array
 from minigrad.watching.watched import Event
 
+FROM_0_TO_1 = (Sigmoid, HardSigmoid)
 HARDLY = 1e-3  # a derivative below which an output hardly responds
 
 
@@ -16,8 +18,9 @@ class Response(NamedTuple):
     """Of a layer that works entry by entry, over a batch.
 
     `units` on one axis, each with `values` numbers; `dead` are those whose output and derivative are 0 everywhere,
-    though something went in; `saturated` is the share of entries, other than 0, that hardly respond: the derivative is
-    below 1e-3 in size, and so is the relative one, |z dz_next/dz| / |z_next|, which is in no unit.
+    though something went in, and rule 1 gives more for another z; `saturated` is the share of entries, other than 0,
+    that hardly respond: the derivative is below 1e-3 in size, and so is the relative one, |z dz_next/dz| / |z_next|,
+    which is in no unit.  At the lower end of a sigmoid, 1 - z_next takes the place of z_next.
     """
 
     units: int
@@ -42,11 +45,26 @@ def response(event: Event, axis: int) -> Response | None:
         return None
     others = tuple(i for i in range(z_next.ndim) if i != axis % z_next.ndim)
     silent = ((z_next == 0) & (slope == 0)).all(axis=others) & (z != 0).any(axis=others)
+    if silent.any():
+        silent &= _responds_elsewhere(event, others)
     size = np.abs(slope)
     # Of exp z for z = -9 the slope is small, since the output is.  One slope everywhere is a change of units, or 0.
     is_scale = bool(0 < size.min() == size.max())
-    hardly = (size < HARDLY) & (size * np.abs(z) < HARDLY * np.abs(z_next)) & (not is_scale)
+    # At its lower end a sigmoid gives 0, which is as far from the other end as 1 is.
+    level = np.maximum(np.abs(z_next), np.abs(1 - z_next)) if isinstance(layer, FROM_0_TO_1) else np.abs(z_next)
+    hardly = (size < HARDLY) & (size * np.abs(z) < HARDLY * level) & (not is_scale)
     return Response(z_next.shape[axis], z_next.size // z_next.shape[axis], int(silent.sum()), float(hardly.mean()))
+
+
+def _responds_elsewhere(event: Event, others: tuple[int, ...]) -> Any:
+    """Units that give something for another z: a mask does not, and is 0 on purpose."""
+    z = event.given[0]
+    far = (-z, 1e3 * z)
+    try:
+        given = [type(event.layer).forward(event.layer, other, *event.given[1:])[0] for other in far]
+    except Exception:  # of a layer that refuses those, nothing more is known
+        return True
+    return np.logical_or.reduce([(z_next != 0).any(axis=others) for z_next in given])
 
 
 def _slope(event: Event, z_next: Array) -> Array | None:

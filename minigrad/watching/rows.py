@@ -13,7 +13,7 @@ from minigrad.losses import Penalized
 from minigrad.typing import Array, Shapes
 from minigrad.watching.passes import is_built
 from minigrad.watching.watched import parts_of
-from minigrad.watching.zeros import Rehearsal, with_rows
+from minigrad.watching.zeros import Rehearsal, Runs, with_rows
 
 
 class SummaryRow(NamedTuple):
@@ -38,7 +38,7 @@ class SummaryRow(NamedTuple):
     cache_bytes: int | None
 
 
-def rows_of(rehearsed: Rehearsal, shapes: dict[str, list[tuple[Shapes, Shapes]]]) -> tuple[SummaryRow, ...]:
+def rows_of(rehearsed: Rehearsal, shapes: Runs) -> tuple[SummaryRow, ...]:
     """A row for each layer, outer ones before those inside; `shapes` are (z, z_next) of each run at a place."""
     trained = _ids(_trained(rehearsed.model))
     first: dict[int, str] = {}  # where each array stands first
@@ -144,7 +144,8 @@ def _multiply_adds(layer: Layer, shapes: list[Shapes]) -> int | None:
     """Those that a layer says; of those of minigrad that say nothing, and multiply no matrices, 0."""
     says = getattr(layer, "multiply_adds", None)
     if says is not None:
-        return sum(int(says(with_rows(shape, 1))) for shape in shapes) if shapes else None
+        is_known = shapes and None not in shapes
+        return sum(int(says(with_rows(shape, 1))) for shape in shapes) if is_known else None
     if _inside(layer):
         return None
     writer = next(kind for kind in type(layer).__mro__ if "forward" in vars(kind))

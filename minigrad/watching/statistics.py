@@ -12,6 +12,7 @@ from minigrad.shapes import shapes_of
 from minigrad.typing import Array
 
 BLOCK = 2**16  # entries that are looked at at once: they stay in the cache, and no copy of a large array is made
+LEAST = 1e-100  # of numbers above it, and below its inverse, squares and their sums are within the range of float64
 
 
 class Statistics(NamedTuple):
@@ -47,10 +48,12 @@ def statistics(value: Any) -> Statistics | None:
         return Statistics(shape, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     with np.errstate(all="ignore"):
         low, high = _ends(parts)
-        mean = sum(block.sum() for block in _blocks(parts)) / count
-        spread = sum(_squares(block - mean) for block in _blocks(parts))
+        unit = _unit(max(abs(low), abs(high)))
+        mean = sum((block / unit).sum() for block in _blocks(parts)) / count
+        spread = sum(_squares(block / unit - mean) for block in _blocks(parts))
         zeros = count - sum(int(np.count_nonzero(part)) for part in parts)
-    return Statistics(shape, float(mean.real), math.sqrt(spread / count), low, high, norm(value), zeros / count)
+    std = unit * math.sqrt(spread / count)
+    return Statistics(shape, float(unit * mean.real), std, low, high, norm(value), zeros / count)
 
 
 def norm(value: Any) -> float:
@@ -77,11 +80,32 @@ def arrays_of(value: Any) -> list[Array]:
 
 
 def _blocks(parts: list[Array]) -> Iterator[Array]:
+    """All entries in order of nothing, as float64 or wider."""
     for part in parts:
-        flat = part.ravel(order="K")
         wide = np.result_type(part.dtype, np.float64)
-        for start in range(0, flat.size, BLOCK):
-            yield flat[start : start + BLOCK].astype(wide, copy=False)
+        for piece in _pieces(part):
+            yield piece.ravel(order="K").astype(wide, copy=False)
+
+
+def _pieces(part: Array) -> Iterator[Array]:
+    """Views of at most BLOCK entries: ravel copies one that is not contiguous, and no more than that."""
+    if part.flags.forc:
+        part = part.ravel(order="K")
+    row = math.prod(part.shape[1:])
+    if part.size <= BLOCK:
+        yield part
+    elif row <= BLOCK:
+        step = BLOCK // row
+        for start in range(0, len(part), step):
+            yield part[start : start + step]
+    else:
+        for inner in part:
+            yield from _pieces(inner)
+
+
+def _unit(largest: float) -> float:
+    """1, or for numbers whose sums or squares would overflow or vanish, their own size."""
+    return largest if math.isfinite(largest) and largest and not LEAST < largest < 1 / LEAST else 1.0
 
 
 def _ends(parts: list[Array]) -> tuple[float, float]:

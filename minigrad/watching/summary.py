@@ -9,12 +9,13 @@ import numpy as np
 
 from minigrad.checks import label, require_count, require_layer
 from minigrad.layer import Layer
-from minigrad.losses import Loss
 from minigrad.shapes import with_batch
+from minigrad.typing import Array
+from minigrad.watching.declared import declared, misdeclared
 from minigrad.watching.readable import Figure, count, size
 from minigrad.watching.rows import SummaryRow, arrays_of, rows_of, total_multiply_adds
 from minigrad.watching.tables import Table, as_html, as_text
-from minigrad.watching.zeros import Rehearsal, declared, rehearse, without_rows
+from minigrad.watching.zeros import Rehearsal, needs_target, rehearse, without_rows
 
 
 class Summary(NamedTuple):
@@ -79,8 +80,9 @@ def summary(model: Layer, input_shape: Any, batch: int = 1) -> Summary:
 
     `input_shape` is that of one row, such as (784,); a tuple of such for several inputs; or a batch, where its numbers
     matter, as indices do.  Caches are measured: rule 1 of a copy, in training, on a few rows of zeros in the type of
-    the parameters.  A loss on top need no target: its cache is not known.  Widths that were left out are found on the
-    copy.  Where layers do not fit, the error is that of `check`.
+    the parameters, or of the batch.  So are shapes, and where a layer declares another than it gives, a note says so.
+    A loss on top needs no target: its cache is not known.  Widths that were left out are found on the copy.  Where
+    layers do not fit, the error is that of `check`.
 
     >>> from minigrad import Linear, LogSoftmax, Sequential, Tanh
     >>> print(summary(Sequential(Linear(784, 100), Tanh(), Linear(100, 10), LogSoftmax()), (784,), batch=128))
@@ -98,12 +100,16 @@ def summary(model: Layer, input_shape: Any, batch: int = 1) -> Summary:
     require_layer(summary, model)
     batch = require_count(summary, "batch", batch)
     shape = with_batch(model, input_shape)
-    if isinstance(input_shape, np.ndarray) and not input_shape.shape[:1] > (0,):
+    if not all(array.shape[:1] > (0,) for array in _arrays(input_shape)):
         raise ValueError(f"summary expects a batch of one row or more, got shape {shape}")
     shape = without_rows(shape)
-    shapes = declared(model, shape)
+    is_data = any(True for _ in _arrays(input_shape))
+    shapes = {} if is_data else declared(model, shape, {})
     rehearsed = rehearse(model, input_shape)
-    rows = rows_of(rehearsed, rehearsed.shapes | shapes)
+    if is_data:  # a layer may take them, and refuse zeros
+        runs = rehearsed.failure is None or needs_target(rehearsed.failure)
+        shapes = declared(model, shape, rehearsed.shapes, runs)
+    rows = rows_of(rehearsed, shapes | rehearsed.shapes)
     parameters, state = arrays_of(rehearsed.model)
     trained = [array for array, is_trained in parameters if is_trained]
     adds = total_multiply_adds(rows)
@@ -121,9 +127,17 @@ def summary(model: Layer, input_shape: Any, batch: int = 1) -> Summary:
         batch,
         rehearsed.total_bytes(batch),
         None not in adds,
-        rehearsed.failure is None,
-        tuple(_notes(rows, rehearsed)),
+        rehearsed.failure is None and not rehearsed.unmeasured,
+        tuple(_notes(rows, rehearsed, is_data)),
     )
+
+
+def _arrays(input_shape: Any) -> Iterator[Array]:
+    if isinstance(input_shape, np.ndarray):
+        yield input_shape
+    elif isinstance(input_shape, tuple):
+        for part in input_shape:
+            yield from _arrays(part)
 
 
 def _cells(row: SummaryRow) -> tuple[Any, ...]:
@@ -135,24 +149,37 @@ def _cells(row: SummaryRow) -> tuple[Any, ...]:
     if row.is_container:  # what is inside has rows of its own
         parameters, cache = parameters if row.parameters or shared else "", cache if row.cache_bytes else ""
         adds = adds if row.multiply_adds is not None else ""
-    name = "  " * row.depth + _short(row.name, 44 - 2 * row.depth)
+    depth = min(row.depth, 12)  # deeper ones stand no further in, that names have room
+    name = "  " * depth + _short(row.name, 44 - 2 * depth)
     return (row.place, name, "" if row.shape is None else row.shape, *map(Figure, (parameters, adds, cache)))
 
 
-def _notes(rows: tuple[SummaryRow, ...], rehearsed: Rehearsal) -> Iterator[str]:
+def _notes(rows: tuple[SummaryRow, ...], rehearsed: Rehearsal, is_data: bool) -> Iterator[str]:
     unknown = [row for row in rows if row.multiply_adds is None and not row.is_container]
-    if unknown:
-        yield f"?: multiply_adds(shape) would say it of {', '.join(map(_who, unknown))}"
+    silent = [row for row in unknown if getattr(row.layer, "multiply_adds", None) is None]
+    if silent:
+        yield f"?: multiply_adds(shape) would say it of {_whom(silent)}"
+    if len(silent) < len(unknown):
+        others = [row for row in unknown if getattr(row.layer, "multiply_adds", None) is not None]
+        yield f"?: not known, since the shape of z is not, of {_whom(others)}"
+    wrong = dict(misdeclared(rehearsed.model, rehearsed.shapes))
+    yield from wrong.values()
+    of_places = [row for row in rows if row.place in rehearsed.unmeasured]
+    if of_places:
+        yield f"-: not measured, since it grows neither with the rows nor with their pairs, of {_whom(of_places)}"
     if rehearsed.failure is None:
         return
     layer, error = rehearsed.failure.layer, rehearsed.failure.error
-    if isinstance(layer, Loss):
+    if needs_target(rehearsed.failure):
         yield f"-: {label(layer)} runs on a target, so that what it keeps is not measured"
-    else:
-        yield (
-            f"-: not measured, since rule 1 of {label(layer)} raised {type(error).__name__} on zeros, {error}: give a "
-            "batch of data for input_shape"
-        )
+        return
+    fix = "" if is_data or wrong else ": give a batch of data for input_shape"
+    numbers = "this batch" if is_data else rehearsed.fill
+    yield f"-: not measured, since rule 1 of {label(layer)} raised {type(error).__name__} on {numbers}, {error}{fix}"
+
+
+def _whom(rows: list[SummaryRow]) -> str:
+    return ", ".join(map(_who, rows))
 
 
 def _who(row: SummaryRow) -> str:

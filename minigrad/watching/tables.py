@@ -15,7 +15,7 @@ HEADING = ' style="text-align:left;font-weight:bold;white-space:nowrap;padding-t
 class Table(NamedTuple):
     """Rows of cells, the heads first, under a caption; cells of notebooks are aligned, and indented, as those of text.
 
-    `widest` is how many letters a cell may have.
+    `widest` is how many letters a cell may have; the first of a row, which is its name, is never cut.
     """
 
     caption: str
@@ -53,8 +53,8 @@ def _html(part: Any) -> str:
 
     def line(cells: Sequence[Any], tags: Sequence[str]) -> str:
         return "<tr>" + "".join(
-            f"<{tag}{side}>{escape(_cell(cell, widest))}</{tag[:2]}>"
-            for cell, tag, side in zip(cells, tags, sides, strict=True)
+            f"<{tag}{side}>{escape(cell)}</{tag[:2]}>"
+            for cell, tag, side in zip(_written(cells, widest), tags, sides, strict=True)
         ) + "</tr>"  # fmt: skip
 
     heads = ['th scope="col"'] * len(sides)
@@ -79,7 +79,7 @@ def _of_words(rows: Sequence[Sequence[Any]]) -> list[bool]:
 
 def _aligned(rows: Sequence[Sequence[Any]], widest: int = WIDEST) -> list[str]:
     """Columns of one width; numbers to the right."""
-    cells = [[_cell(value, widest) for value in row] for row in rows]
+    cells = [_written(row, widest) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(
@@ -90,10 +90,13 @@ def _aligned(rows: Sequence[Sequence[Any]], widest: int = WIDEST) -> list[str]:
     ]
 
 
-def _cell(value: Any, widest: int = WIDEST) -> str:
+def _written(row: Sequence[Any], widest: int) -> list[str]:
+    """Cells as text; the first is whole, since what two rows are called may differ in the last letter alone."""
+    texts = [_cell(value) for value in row]
+    return texts[:1] + [text if len(text) <= widest else f"{text[: widest - 3]}..." for text in texts[1:]]
+
+
+def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    text = str(value)
-    return text if len(text) <= widest else f"{text[: widest - 3]}..."
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.checks import require_flag
+from minigrad.checks import require_flag, require_layer
 from minigrad.layer import Layer
 from minigrad.layers import BatchNorm1d, Conv1d
 from minigrad.losses import Loss
@@ -25,7 +25,12 @@ class LayerTrace(NamedTuple):
     """A layer at one place: z = z^level goes in, z_next comes out; delta_next comes down to it, and delta goes on down.
 
     delta is dC/dz and delta_next dC/dz_next.  None where nothing comes down: where what is traced is not one number,
-    and below a layer without a rule 2.  `gradients` are those of this place alone, by the layer's own names.
+    and below a layer without a rule 2.  `gradients` are those of this place alone, by the layer's own names.  Of a
+    place that runs several times in one pass, all of this is of its last run of rule 1, and of rules 2 and 3 for that
+    run; the gradients of other runs are in the sum of `ParameterTrace`.
+
+    `is_container` says that layers inside have rows of their own, the next ones: a container with parameters of its
+    own, such as MultiHeadAttention, stands before what it runs.  Its z_next and its seconds are with those inside.
     """
 
     place: str
@@ -44,6 +49,7 @@ class LayerTrace(NamedTuple):
     parameters: dict[str, Array]
     seconds: dict[str, float]
     response: Response | None
+    is_container: bool = False
 
     def __repr__(self) -> str:
         return f"LayerTrace(level {self.level}, place {self.place!r}: {self.name})"
@@ -90,8 +96,9 @@ class Trace(NamedTuple):
 def trace(cost: Layer, x: Input, *arguments: Any, keep: bool = True, repeats: int = 3, **options: Any) -> Trace:
     """The pass through a cost as data: each z^l and delta^l, what they are like, how long each rule takes; print it.
 
-        .layers       a `LayerTrace` for each layer that works on arrays itself, from the lowest up, once for each place
-        .parameters   a `ParameterTrace` for each parameter, with its gradient
+        .layers       a `LayerTrace` for each layer that works on arrays itself, once for each place, in the order in
+                      which the data reach them: a container with parameters of its own before what stands inside
+        .parameters   a `ParameterTrace` for each parameter, with its gradient, the sum over all places and runs
         .value        the cost
 
     The rules run once, as in training, on a copy that shares the parameters and moves no state: of dropout, what goes
@@ -110,6 +117,7 @@ def trace(cost: Layer, x: Input, *arguments: Any, keep: bool = True, repeats: in
     >>> traced.layers[1].of_z_next.zeros
     0.0
     """
+    require_layer(trace, cost)
     require_flag(trace, "keep", keep)
     if not isinstance(repeats, int | np.integer) or isinstance(repeats, bool) or repeats < 0:
         raise ValueError(f"trace expects repeats to be a whole number of 0 or more, got {repeats!r}")
@@ -154,6 +162,7 @@ def trace_layers(passed: Pass, keep: bool, repeats: int) -> tuple[LayerTrace, ..
                 leaf.parameters,
                 seconds(leaf, repeats),
                 found,
+                leaf.has_inside,
             )
         )
     return tuple(layers)

@@ -19,8 +19,8 @@ WIDEST = 24  # letters of a cell: the tables fit 120
 
 def tables_of(traced: Trace) -> list[Any]:
     """Three tables, and a sentence on the cost."""
-    said = _said(traced.value)
-    return [_upwards(traced.layers), _downwards(traced.layers), _of_parameters(traced.parameters), [said]]
+    said = [*(_of_container(row, traced.layers) for row in traced.layers if row.is_container), _said(traced.value)]
+    return [_upwards(traced.layers), _downwards(traced.layers), _of_parameters(traced.parameters), said]
 
 
 def _upwards(layers: tuple[LayerTrace, ...]) -> Table:
@@ -50,6 +50,14 @@ def _said(value: Any) -> str:
     if type(value) is tuple or np.ndim(value):
         return "What is traced is not one number: nothing comes down."
     return f"The cost is {value:.6g}."
+
+
+def _of_container(row: LayerTrace, layers: tuple[LayerTrace, ...]) -> str:
+    """That its row is of more than itself."""
+    within = f"{row.place}." if row.place else ""
+    inside = [other.place for other in layers if other is not row and other.place.startswith(within)]
+    who = " ".join(filter(None, ("layer", row.place, type(row.layer).__name__)))
+    return f"What {who} gives, and its times, are with the layers inside: {', '.join(inside)}."
 
 
 def _figures(of: Statistics | None) -> tuple[Any, ...]:

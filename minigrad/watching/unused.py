@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import shape_of
+from minigrad.checks import require_layer, shape_of
 from minigrad.containers import Container
 from minigrad.layer import Layer
 from minigrad.losses import Loss, Penalized
@@ -41,6 +41,7 @@ def unused_parameters(cost: Layer, x: Input, *arguments: Any, **options: Any) ->
     0.bias: no delta reaches its layer
     2.weight: its gradient is 0 for this batch
     """
+    require_layer(unused_parameters, cost)
     while isinstance(cost, Penalized):
         cost = cost.cost
     events: list[Event] = []

@@ -24,7 +24,8 @@ class Event(NamedTuple):
     "backpropagate"          delta                                    (dz, {name: gradient})
 
     `place` is as in the names of parameters, "2.inner.0", and "" for the cost itself.  Of a rule that raised, `error`
-    says what, and `result` is None.
+    says what, and `result` is None.  `run` counts the runs of rule 1 at a place in one pass, from 0; of rules 2 and 3
+    it says to which of them they belong, by the cache, and is None where that is none that rule 1 gave there.
     """
 
     place: str
@@ -35,6 +36,7 @@ class Event(NamedTuple):
     cache: Any = None
     error: Exception | None = None
     options: Mapping[str, Any] = {}  # those by name, whose values end `given`
+    run: int | None = 0
 
 
 def watched(cost: Layer, observe: Callable[[Event], None]) -> Any:
@@ -83,10 +85,12 @@ def parts_of(layer: Layer) -> list[tuple[str, Layer]]:
 
 
 class _Kept(NamedTuple):
-    """The cache of a layer of several places, and in which of them it was made."""
+    """A cache of which it must be known who made it, in which place, and in which run there."""
 
     cache: Any
+    layer: Layer
     name: str
+    run: int | None
 
 
 class _Frame:
@@ -105,6 +109,9 @@ class _Watch:
         self.names: dict[int, dict[int, list[str]]] = {}  # for each container, of each layer inside
         self.stack: list[_Frame] = []
         self.covered: list[tuple[Layer, str, Any]] = []  # and what stood there before
+        self.runs: dict[str, int] = {}  # of rule 1 at each place, in this pass
+        # By place and id of a cache, in which run it was made: ids keep nothing alive.
+        self.made: dict[tuple[str, int], int | None] = {}
 
     def cover(self, cost: Layer, rules: tuple[str, ...] = ()) -> None:
         """Let the rules of `cost`, and of all layers inside, report."""
@@ -143,12 +150,16 @@ class _Watch:
             if above.layer is layer:  # a rule that uses another rule of its own layer
                 return original(given, *arguments, **options)
             upwards = rule in ("forward", "output_shape")
-            name, several = self.name(above, layer, None if upwards or not arguments else arguments[0])
-            if not upwards and arguments and isinstance(arguments[0], _Kept):
-                arguments = (arguments[0].cache, *arguments[1:])
+            kept = None
+            if not upwards and "cache" in options:
+                arguments, options = (options["cache"], *arguments), {}
+            if not upwards and arguments and isinstance(arguments[0], _Kept) and arguments[0].layer is layer:
+                kept, arguments = arguments[0], (arguments[0].cache, *arguments[1:])
+            name, several = self.name(above, layer, kept)
             frame = _Frame(layer, ".".join(filter(None, (above.place, name))), self.names[id(layer)])
+            at = self.run_of(rule, frame.place, above, kept, arguments)
             event = Event(frame.place, layer, rule, (given, *arguments, *options.values()) if upwards else given, None)
-            event = event._replace(options=options)
+            event = event._replace(options=options, run=at)
             self.stack.append(frame)
             try:
                 result = original(given, *arguments, **options)
@@ -166,17 +177,34 @@ class _Watch:
             if type(result) is not tuple or len(result) != 2:  # the caller says what is wrong with it
                 return result
             self.observe(event._replace(result=result[0], cache=result[1]))
-            return (result[0], _Kept(result[1], name)) if several else result
+            # Two runs may keep one object, such as None: the second is then told by what it is wrapped in.
+            again = self.made.setdefault((frame.place, id(result[1])), at) != at
+            return (result[0], _Kept(result[1], layer, name, at)) if several or again else result
 
+        run.__wrapped__ = original  # type: ignore[attr-defined]  # its signature, for errors that say what it takes
         return run
 
-    def name(self, above: _Frame, layer: Layer, cache: Any) -> tuple[str, bool]:
+    def run_of(
+        self, rule: str, place: str, above: _Frame, kept: _Kept | None, arguments: tuple[Any, ...]
+    ) -> int | None:
+        """Which run at a place this is, or belongs to."""
+        if rule == "forward":
+            if above.layer is None:  # another pass
+                self.runs.clear()
+                self.made.clear()
+            self.runs[place] = self.runs.get(place, -1) + 1
+            return self.runs[place]
+        if kept is not None:
+            return kept.run
+        return self.made.get((place, id(arguments[0]))) if arguments else None
+
+    def name(self, above: _Frame, layer: Layer, kept: _Kept | None) -> tuple[str, bool]:
         """The name of `layer` in what calls it, and whether it has several there."""
         names = above.names.get(id(layer), ["?"])
         if len(names) == 1:
             return names[0], False
-        if isinstance(cache, _Kept):
-            return cache.name, True
+        if kept is not None:
+            return kept.name, True
         i = above.calls.get(id(layer), 0)
         above.calls[id(layer)] = i + 1
         return names[min(i, len(names) - 1)], True
