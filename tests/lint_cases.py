@@ -3,11 +3,13 @@
 import numpy as np
 
 from minigrad import (
+    LSTM,
     BatchNorm1d,
     BatchNorm2d,
     BCELoss,
     BCEWithLogitsLoss,
     BernoulliNLLLoss,
+    Bilinear,
     Branch,
     Concatenate,
     Container,
@@ -16,10 +18,12 @@ from minigrad import (
     Dropout,
     Elementwise,
     Flatten,
+    GaussianNLLLoss,
     HardSigmoid,
     HingeLoss,
     Identity,
     KLDivLoss,
+    L2Penalty,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -27,8 +31,10 @@ from minigrad import (
     LogSoftmax,
     MSELoss,
     MultiHeadAttention,
+    MultiMarginLoss,
     NLLLoss,
     Parallel,
+    Penalized,
     PoissonNLLLoss,
     ReLU,
     Repeat,
@@ -71,6 +77,54 @@ class Squares(Layer):
         r, shape = cache
         dz = 2 * delta * r / r.size
         return dz if r.shape == shape else dz.sum(axis=1, keepdims=True)
+
+
+class Weighted(Layer):
+    """The mean of w (z - t)^2, which looks at no shapes."""
+
+    def forward(self, z, t, w):
+        return np.mean(w * (z - t) ** 2), (w, z - t)
+
+    def backward(self, delta, cache):
+        w, r = cache
+        return (2 * delta * w * r / (w * r).size).sum(axis=1, keepdims=True)
+
+
+class Picked(Layer):
+    """The mean of -z[n, t_n], which looks at no shapes."""
+
+    def forward(self, z, t):
+        return -np.mean(z[np.arange(len(t)), t]), (z, t)
+
+    def backward(self, delta, cache):
+        z, t = cache
+        i, j = np.broadcast_arrays(np.arange(len(t)), t)
+        dz = np.zeros_like(z)
+        np.add.at(dz, (i, j), -delta / i.size)
+        return dz
+
+
+class Mask(Layer):
+    """z where the mask is 1, else 0."""
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def forward(self, z):
+        return z * self.mask, None
+
+    def backward(self, delta, cache):
+        return delta * self.mask
+
+
+class First(Layer):
+    """The first of a pair."""
+
+    def forward(self, pair):
+        return pair
+
+    def backward(self, delta, second):
+        return delta, np.zeros_like(second)
 
 
 class Wrapped(Container):
@@ -139,6 +193,18 @@ class Log(Elementwise):
         return 1 / (z + 1e-6)
 
 
+class Scaled(Elementwise):
+    """log(1.002 z), which is no distribution."""
+
+    keeps = "input"
+
+    def f(self, z):
+        return np.log(1.002 * z)
+
+    def df(self, z):
+        return 1 / z
+
+
 class Idle(Container):
     """A container that has a layer and does not run it."""
 
@@ -177,6 +243,11 @@ def convolution(bias):
     )
 
 
+def flattened():
+    below = [Conv2d(1, 3, 3, rng=0), Flatten(), BatchNorm1d(12), ReLU()]
+    return Sequential(*below, linear(12, 3), CrossEntropyLoss())
+
+
 def dropped(*between, p=0.5):
     below = Sequential(linear(4, 32), ReLU(), Dropout(p, rng=0))
     return Sequential(
@@ -189,9 +260,47 @@ def shared():
     return Sequential(both, BatchNorm1d(4), Tanh(), both, LeakyReLU(0.1), linear(4, 3), CrossEntropyLoss())
 
 
+def on_rows(layer):
+    return Sequential(Reshape(2, 2), layer, Flatten(), linear(4, 3), CrossEntropyLoss())
+
+
 def attention():
     below = [Reshape(2, 2), MultiHeadAttention(2, 1, rng=0), linear(2, 2), Tanh(), Flatten()]
     return Sequential(*below, linear(4, 3), CrossEntropyLoss())
+
+
+def of_pairs(*on_mean):
+    mean, variance = Sequential(linear(4, 1), *on_mean), Sequential(linear(4, 1), Softplus())
+    return Sequential(Branch(mean, variance), GaussianNLLLoss())
+
+
+def aside():
+    """Dropout that reaches batch normalisation by one branch; in the other, layer normalisation."""
+    branches = Branch(Sequential(LayerNorm(32, bias=False), linear(32, 8, bias=False)), Identity())
+    below = [linear(4, 32), ReLU(), Dropout(0.5, rng=0), branches, Concatenate(), BatchNorm1d(40), Tanh()]
+    return Sequential(*below, linear(40, 3), CrossEntropyLoss())
+
+
+def added():
+    """Dropout in what a residual adds."""
+    inner = Sequential(linear(8, 8), ReLU(), Dropout(0.5, rng=0))
+    above = [BatchNorm1d(8), Tanh(), linear(8, 3), CrossEntropyLoss()]
+    return Sequential(linear(4, 8), Residual(inner), *above)
+
+
+def bias_below(*between, reduction="mean"):
+    return Sequential(
+        linear(4, 8), *between, BatchNorm1d(8), ReLU(), linear(8, 3), CrossEntropyLoss(reduction=reduction)
+    )
+
+
+def shared_above():
+    both = linear(8, 8)
+    return Sequential(linear(4, 8), both, Tanh(), both, Tanh(), linear(8, 3), CrossEntropyLoss())
+
+
+def many_classes():
+    return Sequential(linear(4, 2000), Softmax(), Log(), NLLLoss())
 
 
 def one_key():
@@ -219,9 +328,9 @@ def sure():
     return cost
 
 
-def start(weight, above):
+def start(weight, above, reduction="mean"):
     hidden = linear(4, 8, weight_initializer=weight, bias_initializer=zeros())
-    return Sequential(hidden, Tanh(), linear(8, 3, weight_initializer=above), CrossEntropyLoss())
+    return Sequential(hidden, Tanh(), linear(8, 3, weight_initializer=above), CrossEntropyLoss(reduction=reduction))
 
 
 SCALED = X * np.array([1e4, 1.0, 1.0, 1e-3])
@@ -237,6 +346,8 @@ WRONG = [
     ("softmax-before-kl", net(Softmax(), KLDivLoss()), X, ONE_HOT),
     ("not-log-probabilities", net(NLLLoss()), X, LABELS),
     ("not-log-probabilities", net(Sigmoid(), NLLLoss("sum")), X, LABELS),
+    ("not-log-probabilities", net(KLDivLoss()), X, ONE_HOT),
+    ("not-log-probabilities", net(Softmax(), Scaled(), NLLLoss()), X, LABELS),
     ("log-softmax-twice", net(LogSoftmax(), LogSoftmax(), NLLLoss()), X, LABELS),
     ("softmax-twice", net(Softmax(), LogSoftmax(), NLLLoss()), X, LABELS),
     ("log-softmax-before-cross-entropy", net(LogSoftmax(), CrossEntropyLoss()), X, LABELS),
@@ -252,32 +363,52 @@ WRONG = [
     ("activation-before-scores", Sequential(linear(4, 1), ReLU(), BernoulliNLLLoss()), X, BINARY),
     ("activation-before-scores", Sequential(linear(4, 3), Sigmoid(), HingeLoss()), X, 2 * ONE_HOT - 1),
     ("activation-before-scores", Sequential(linear(4, 1), Softplus(), PoissonNLLLoss()), X, BINARY[:, np.newaxis]),
+    ("activation-before-scores", Sequential(linear(4, 1), ReLU(), Sigmoid(), BCELoss()), X, BINARY[:, np.newaxis]),
+    ("activation-before-scores", Sequential(linear(4, 1), Sigmoid(), Sigmoid(), BCELoss()), X, BINARY[:, np.newaxis]),
+    ("activation-before-scores", net(Sigmoid(), Softmax(), MSELoss()), X, ONE_HOT),
+    ("activation-before-scores", net(ReLU(), Softmax(), MSELoss()), X, ONE_HOT),
+    ("activation-before-scores", net(Sigmoid(), MultiMarginLoss()), X, LABELS),
+    ("activation-before-scores", net(ReLU(), MultiMarginLoss()), X, LABELS),
     ("target-out-of-reach", Sequential(linear(4, 1), Tanh(), MSELoss()), X, 3 * np.tanh(NUMBERS)),
     ("target-out-of-reach", Sequential(linear(4, 1), ReLU(), MSELoss()), X, np.tanh(NUMBERS)),
+    ("target-out-of-reach", of_pairs(ReLU()), X, np.tanh(NUMBERS)),
     ("labels-one-hot", net(LogSoftmax(), NLLLoss()), X, ONE_HOT),
     ("labels-one-hot", net(CrossEntropyLoss()), X, ONE_HOT.astype(int)),
     ("labels-one-hot", Sequential(linear(4, 1), BernoulliNLLLoss()), X, np.eye(2)[BINARY]),
     ("target-shape", net(LogSoftmax(), NLLLoss()), X, LABELS[:, np.newaxis]),
     ("target-shape", Sequential(linear(4, 1), MSELoss()), X, NUMBERS[:, 0]),
+    ("target-shape", of_pairs(), X, NUMBERS[:, 0]),
     ("target-broadcast", Sequential(linear(4, 1), Squares()), X, NUMBERS[:, 0]),
+    ("target-broadcast", Sequential(linear(4, 1), Squares()), X, NUMBERS[:, 0].tolist()),
+    ("target-broadcast", net(LogSoftmax(), Picked()), X, LABELS[:, np.newaxis]),
     ("labels-shifted", net(LogSoftmax(), NLLLoss()), X, LABELS + 1),
     ("labels-shifted", Sequential(linear(4, 4), LogSoftmax(), NLLLoss()), X, LABELS + 1),
     ("labels-shifted", Sequential(linear(4, 1), BernoulliNLLLoss()), X, BINARY + 1),
+    ("labels-shifted", net(CrossEntropyLoss(ignore_index=-100)), X, np.where(np.arange(N) < 5, -100, LABELS + 1)),
     ("labels-signs", Sequential(linear(4, 1), BernoulliNLLLoss()), X, 2 * BINARY - 1),
     ("labels-signs", Sequential(linear(4, 1), HingeLoss()), X, BINARY[:, np.newaxis]),
     ("labels-not-integers", net(LogSoftmax(), NLLLoss()), X, LABELS.astype(float)),
     ("labels-not-integers", net(LogSoftmax(), NLLLoss()), X, np.array(["a", "b", "c"])[LABELS]),
     ("target-not-probabilities", net(CrossEntropyLoss()), X, ONE_HOT + np.eye(3)[0] * (1 - ONE_HOT[:, :1])),
     ("constant-target", Sequential(linear(4, 1), MSELoss()), X, np.full((N, 1), 2.5)),
-    (
-        "bias-before-normalization",
-        Sequential(linear(4, 8), BatchNorm1d(8), ReLU(), linear(8, 3), CrossEntropyLoss()),
-        X,
-        LABELS,
-    ),
+    ("constant-target", net(CrossEntropyLoss()), np.vstack([X, -X]), np.full(2 * N, 2)),
+    ("bias-before-normalization", bias_below(), X, LABELS),
+    ("bias-before-normalization", bias_below(Identity(), Dropout(0.0, rng=0), Reshape(8)), X, LABELS),
+    ("bias-before-normalization", Penalized(bias_below(), L2Penalty(0.1)), X, LABELS),
+    ("bias-before-normalization", bias_below(reduction="none"), X, LABELS),
+    ("bias-before-normalization", flattened(), IMAGES, LABELS),
     ("bias-before-normalization", convolution(True), IMAGES, LABELS),
     ("dropout-before-normalization", dropped(), X, LABELS),
+    ("dropout-before-normalization", aside(), X, LABELS),
+    ("dropout-before-normalization", added(), X, LABELS),
     ("dropout-after-last", net(Dropout(0.5, rng=0), CrossEntropyLoss()), X, LABELS),
+    ("dropout-after-last", net(Dropout(0.5, rng=0), Reshape(3), LogSoftmax(), NLLLoss()), X, LABELS),
+    (
+        "dropout-after-last",
+        Sequential(linear(4, 1), Dropout(0.5, rng=0), Sigmoid(), BCELoss()),
+        X,
+        BINARY[:, np.newaxis],
+    ),
     ("dropout-after-last", net(Dropout(0.5, rng=0), LogSoftmax(), NLLLoss()), X, LABELS),
     ("linear-after-linear", Sequential(linear(4, 8), linear(8, 3), CrossEntropyLoss()), X, LABELS),
     (
@@ -286,12 +417,18 @@ WRONG = [
         X,
         LABELS,
     ),
+    ("linear-after-linear", Sequential(linear(4, 8), Flatten(), linear(8, 3), CrossEntropyLoss()), X, LABELS),
     ("dead-units", dead(), X, LABELS),
     ("saturated-units", net(CrossEntropyLoss()), LARGE, LABELS),
+    ("saturated-units", Sequential(linear(4, 8), Sigmoid(), linear(8, 3), CrossEntropyLoss()), LARGE, LABELS),
+    ("alike-units", start(constant(0.1), constant(0.1), "none"), X, LABELS),
     ("alike-units", start(constant(0.1), constant(0.1)), X, LABELS),
     ("alike-units", start(zeros(), zeros()), X, LABELS),
     ("feature-scales", Sequential(linear(4, 3), CrossEntropyLoss()), SCALED, LABELS),
     ("feature-scales", Sequential(linear(4, 3), CrossEntropyLoss()), X + np.array([1e7, 0, 0, 0]), LABELS),
+    ("feature-scales", on_rows(LSTM(2, 2, rng=0)), SCALED[:, [0, 3, 0, 3]], LABELS),
+    ("feature-scales", on_rows(MultiHeadAttention(2, 1, rng=0)), SCALED[:, [0, 3, 0, 3]], LABELS),
+    ("feature-scales", Sequential(Bilinear(4, 4, 3, rng=0), CrossEntropyLoss()), (X, SCALED), LABELS),
     ("not-finite", net(CrossEntropyLoss()), WITH_NAN, LABELS),
     ("integers-for-floats", net(CrossEntropyLoss()), np.arange(4 * N, dtype=np.uint8).reshape(N, 4), LABELS),
     (
@@ -312,6 +449,24 @@ SOUND = {
     "a log-softmax before NLLLoss": (net(LogSoftmax(), NLLLoss()), X, LABELS),
     "raw scores before CrossEntropyLoss": (net(CrossEntropyLoss()), X, LABELS),
     "a softmax before squares, Brier's score": (net(Softmax(), MSELoss()), X, ONE_HOT),
+    "a softmax inside above a tanh": (
+        Sequential(linear(4, 8), Tanh(), Softmax(), linear(8, 3), CrossEntropyLoss()),
+        X,
+        LABELS,
+    ),
+    "log-probabilities of many classes, but for an epsilon": (many_classes(), X[:3], LABELS[:3]),
+    "scores of a smooth activation without an upper bound": (net(Softplus(), CrossEntropyLoss()), X, LABELS),
+    "bounds wider than the margin": (net(Tanh(), MultiMarginLoss()), X, LABELS),
+    "a divergence of what does not sum to 1": (net(KLDivLoss()), X, 2 * ONE_HOT),
+    "picked scores": (net(LogSoftmax(), Picked()), X, LABELS),
+    "a mask": (Sequential(linear(4, 8), Mask(np.arange(8) < 1), linear(8, 3), CrossEntropyLoss()), X, LABELS),
+    "a shared linear unit above another": (shared_above(), X, LABELS),
+    "a linear unit on rows made one": (
+        Sequential(Reshape(2, 2), linear(2, 4), Flatten(), linear(8, 3), CrossEntropyLoss()),
+        X,
+        LABELS,
+    ),
+    "hidden sigmoids": (Sequential(linear(4, 8), Sigmoid(), linear(8, 3), CrossEntropyLoss()), X, LABELS),
     "a softmax inside": (Sequential(linear(4, 8), Softmax(), linear(8, 3), LogSoftmax(), NLLLoss()), X, LABELS),
     "log-probabilities, but for an epsilon": (net(Softmax(), Log(), NLLLoss()), X, LABELS),
     "a softmax over one key": (
@@ -350,6 +505,7 @@ SOUND = {
     "a class 0 that may be rare": (Sequential(linear(4, 4), LogSoftmax(), NLLLoss()), X[:20], LABELS[:20] + 1),
     "a class 0 that is ignored": (Sequential(linear(4, 4), CrossEntropyLoss(ignore_index=0)), X, LABELS + 1),
     "a residual to be 0": (Sequential(linear(4, 1), MSELoss()), X, np.zeros((N, 1))),
+    "a smoothed 1 of an adversary": (Sequential(linear(4, 1), MSELoss()), X, np.full((N, 1), 0.9)),
     "one constant column of several": (
         Sequential(linear(4, 2), MSELoss()),
         X,

@@ -9,7 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lint_cases import IMAGES, LABELS, NUMBERS, SOUND, WRONG, X, linear, net
+from lint_cases import (
+    IMAGES,
+    LABELS,
+    NUMBERS,
+    ONE_HOT,
+    SOUND,
+    WRONG,
+    First,
+    Weighted,
+    X,
+    dropped,
+    linear,
+    net,
+    start,
+)
 
 from minigrad import (
     AdamW,
@@ -22,6 +36,7 @@ from minigrad import (
     Dropout,
     Frozen,
     Identity,
+    KLDivLoss,
     L2Penalty,
     Layer,
     Linear,
@@ -37,14 +52,21 @@ from minigrad import (
     Tanh,
     value_and_gradients,
 )
+from minigrad.initializers import constant
 from minigrad.saving import save_model
-from minigrad.watching.linting import Finding, Lint, lint
-from minigrad.watching.linting.rules import CODES
+from minigrad.watching.linting import Finding, Lint, finding, lint
+from minigrad.watching.linting.rules import CODES, RULES
 
 HERE = Path(__file__).parent
 TEXTS = (HERE / "lint_texts.txt").read_text().strip().split("\n\n")
 EXAMPLES = HERE.parent / "examples"
 NAMES = [f"{i}-{case[0]}" for i, case in enumerate(WRONG)]
+
+
+@pytest.fixture(autouse=True)
+def no_net(monkeypatch):
+    """What a rule raises is an error here, though it is a finding elsewhere."""
+    monkeypatch.setattr(finding, "NET", ())
 
 
 def without_rounding(text):
@@ -63,6 +85,7 @@ def test_what_is_said(case, text):
 
 def test_every_code_has_a_case_and_stands_in_the_docstring():
     assert {case[0] for case in WRONG} == set(CODES)
+    assert [code for code in CODES if code != "error"] == list(dict.fromkeys(rule.code for rule in RULES))
     listed = re.findall(r"[a-z]+(?:-[a-z]+)+", lint.__doc__.split("\n\n")[1])
     assert listed == [code for code in CODES if code != "error"]
 
@@ -392,3 +415,176 @@ def test_layers_that_hand_on_what_they_are_given_do_not_confuse_it():
     said = "layer 0.0.1.1, Softmax(), below layer 1, CrossEntropyLoss(mean)"
     assert (found[0].code, found[0].where) == ("softmax-before-cross-entropy", said)
     assert {finding.where for finding in found[1:]} == {"0.0.0.weight, 0.0.0.bias"}
+
+
+class Passed(Layer):
+    """Hands on what it is given, and holds or counts something."""
+
+    def __init__(self, held=None):
+        self.held = held
+
+    def forward(self, z):
+        if isinstance(self.held, Counter):
+            self.held.count += 1
+        return z, None
+
+    def backward(self, delta, cache):
+        return delta
+
+
+class Counter:
+    """Counts, copies of it too."""
+
+    count = 0
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def test_what_a_rule_raises_is_a_finding_of_its_own(monkeypatch):
+    def look(run):
+        yield "layer 0", "Something."
+        raise TypeError("len() of unsized object")
+
+    monkeypatch.setattr(finding, "NET", (Exception,))
+    monkeypatch.setattr("minigrad.watching.linting.linter.RULES", (RULES[0]._replace(look=look), *RULES))
+    found = lint(net(Softmax(), NLLLoss()), X, LABELS)
+    assert found.codes == ("error", "softmax-before-nll")
+    assert str(found[0]) == (
+        "error: the rule softmax-before-nll\n"
+        "  TypeError: len() of unsized object. This rule of lint failed on a layer that it does not expect;\n"
+        "  the others ran. Training is not concerned."
+    )
+    monkeypatch.setattr(finding, "NET", ())
+    with pytest.raises(TypeError, match="unsized"):
+        lint(net(Softmax(), NLLLoss()), X, LABELS)
+
+
+@pytest.mark.parametrize(
+    "second", [np.array(2.0), np.float64(2.0), 2.0, None, "a", [[1.0], [1.0, 2.0]], [2.0]], ids=str
+)
+def test_the_second_argument_of_a_layer_of_ones_own_may_be_anything(second):
+    class Anything(Layer):
+        def forward(self, z, option):
+            return np.mean(z * z), z
+
+        def backward(self, delta, z):
+            return 2 * delta * z / z.size
+
+    assert not lint(Sequential(linear(4, 1), Anything()), X, second)
+
+
+def test_a_cost_that_cannot_be_copied():
+    import threading
+
+    found = lint(net(Passed(threading.Lock()), Softmax(), NLLLoss()), X, LABELS)
+    assert str(found) == (
+        "error: the cost\n"
+        "  lint works on a copy, which cannot be made: TypeError: cannot pickle '_thread.lock' object.\n"
+        "  Training is not concerned. Let the layer open such things on use, or write __deepcopy__ for it."
+    )
+
+
+def test_weights_that_meet_all_rows():
+    weights = np.linspace(0.5, 2, len(X))
+    cost = Sequential(linear(4, 1), Weighted())
+    found = lint(cost, X, NUMBERS, weights)
+    assert found.codes == ("target-broadcast",)
+    assert found[0].what.startswith(
+        "z has the shape (60, 1), and argument 2 after it (60,): NumPy pairs each of 60 rows"
+    )
+    assert found[0].what.endswith("Pass it as (60, 1).")
+    assert not lint(cost, X, NUMBERS, weights[:, np.newaxis])
+
+
+def several_unused(bias):
+    """A branch that is cut off, above hidden units, 7 of 8 of which are dead with a bias of -100."""
+    hidden = linear(4, 8)
+    hidden.bias[1:] = bias
+    on_top = [Branch(linear(8, 3), linear(8, 2)), First(), CrossEntropyLoss()]
+    return Sequential(hidden, ReLU(), linear(8, 8), Tanh(), *on_top)
+
+
+def test_what_is_dead_below_hides_nothing_above():
+    said = "4.1.weight, 4.1.bias"
+    assert [(f.code, f.where) for f in lint(several_unused(0), X, LABELS)] == [("unused-parameters", said)]
+    found = [(f.code, f.where) for f in lint(several_unused(-100), X, LABELS)]
+    assert found == [("dead-units", "layer 1, ReLU()"), ("unused-parameters", said)]
+
+
+def test_of_a_layer_that_is_all_dead_that_is_said_alone():
+    cost = Sequential(linear(4, 8), Tanh(), linear(8, 8), ReLU(), linear(8, 3), CrossEntropyLoss())
+    cost[2].bias[:] = -100
+    assert lint(cost, X, LABELS).codes == ("dead-units",)
+
+
+def test_penalties_and_many_values_hide_nothing():
+    alike = start(constant(0.1), constant(0.1))
+    idle = several_unused(0)
+    for cost in (alike, idle):
+        code = lint(cost, X, LABELS).codes
+        assert len(code) == 1
+        many = cost.with_replaced(len(cost) - 1, CrossEntropyLoss(reduction="none"))
+        assert lint(many, X, LABELS).codes == code
+        assert lint(Penalized(cost, L2Penalty(0.1)), X, LABELS).codes == code
+        assert lint(Penalized(Penalized(cost, L2Penalty(0.1)), L2Penalty(0.1, "*.weight")), X, LABELS).codes == code
+
+
+def test_a_model_without_a_loss_is_no_cost():
+    model = Sequential(linear(4, 8), BatchNorm1d(8))
+    assert not lint(model, X)
+    assert lint(Sequential(*model, linear(8, 3), CrossEntropyLoss()), X, LABELS)
+
+
+def deep(*below, layers=12):
+    rng = np.random.default_rng(0)
+    count = Counter()
+    stack = [layer for _ in range(layers) for layer in (*below, Linear(8, 8, rng=rng), BatchNorm1d(8), ReLU())]
+    return count, Sequential(linear(4, 8), Passed(count), Tanh(), *stack, linear(8, 3), CrossEntropyLoss())
+
+
+def test_few_passes_and_one_paragraph_for_many_layers():
+    count, cost = deep()
+    found = lint(cost, X, LABELS)
+    places = ", ".join(str(i) for i in range(6, 39, 3))
+    assert found.codes == ("bias-before-normalization",)
+    assert found[0].where == f"layer 3, Linear(8 -> 8), below layer 4, BatchNorm1d(8), and likewise layers {places}"
+    assert "where all 12 are moved by one standard deviation of z, the cost changes by" in found[0].what
+    assert count.count <= 3
+    count, cost = deep(Dropout(0.2, rng=0))
+    found = lint(cost, X, LABELS)
+    assert found.codes == ("bias-before-normalization", "dropout-before-normalization")
+    places = ", ".join(str(i) for i in range(7, 48, 4))
+    assert found[1].where == f"layer 3, Dropout(0.2), below layer 5, BatchNorm1d(8), and likewise layers {places}"
+    assert re.search(r"normalisation is 1\.\d+ to 2\.\d+ times what it is where dropout is off", found[1].what)
+    assert count.count <= 4
+
+
+def test_one_bias_of_many_that_counts():
+    """It stands in another place too, and alone is left out."""
+    both = linear(8, 8)
+    _, cost = deep(layers=3)
+    found = lint(Sequential(*cost[:12], both, BatchNorm1d(8), Tanh(), both, ReLU(), *cost[12:]), X, LABELS)
+    assert found.codes == ("bias-before-normalization",)
+    assert found[0].where.endswith("and likewise layers 6, 9")
+
+
+def test_dropout_is_blamed_that_stands_next_below():
+    below, rest = dropped()[0], dropped()[1:]
+    between = [linear(32, 32, bias=False), BatchNorm1d(32), ReLU()]
+    found = lint(Sequential(below, *between, *rest), X, LABELS)
+    assert [f.where for f in found] == ["layer 0.2, Dropout(0.5), below layer 2, BatchNorm1d(32)"]
+    hardly = Sequential(*below[:2], Dropout(1e-3, rng=0))
+    found = lint(Sequential(hardly, *between, Dropout(0.5, rng=0), *rest), X, LABELS)
+    assert [f.where for f in found] == ["layer 4, Dropout(0.5), below layer 6, BatchNorm1d(8)"]
+
+
+def test_probabilities_that_are_not_quite_are_shown_with_all_digits():
+    case = next(case for case in WRONG if "Scaled" in repr(case[1]))
+    assert "e^z of a row sums to 1.002, where" in lint(*case[1:])[0].what
+
+
+def test_a_divergence_from_logarithms():
+    target = np.log(0.1 + 0.7 * ONE_HOT)
+    assert not lint(net(LogSoftmax(), KLDivLoss(log_target=True)), X, target)
+    assert lint(net(KLDivLoss(log_target=True)), X, target).codes == ("not-log-probabilities",)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from minigrad.layers import BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Linear
+from minigrad.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    BatchNorm1d,
+    BatchNorm2d,
+    Bilinear,
+    Conv1d,
+    Conv2d,
+    Linear,
+    MultiHeadAttention,
+)
 from minigrad.typing import Array
 from minigrad.watching.linting.finding import Places, Rule
-from minigrad.watching.linting.runs import Run
+from minigrad.watching.linting.runs import Run, parts_of
+from minigrad.watching.watched import Event
 
 APART = 1e6  # the factor between scales
 CONSTANT = 1e-10  # of the size of a column: less spread than that is rounding
@@ -17,12 +30,7 @@ CONSTANT = 1e-10  # of the size of a column: less spread than that is rounding
 
 def scales(run: Run) -> Places:
     """Columns that go into the lowest units, and are of very different sizes."""
-    for event in run.of((Linear, Conv1d, Conv2d)):
-        z = event.given[0]
-        if event.error is not None or run.name(event, "weight") is None or not run.is_bottom(event):
-            continue
-        columns = z if isinstance(event.layer, Linear) else np.moveaxis(z, 1, -1)
-        columns = columns.reshape(-1, columns.shape[-1]).astype(np.result_type(z.dtype, np.float64), copy=False)
+    for event, columns in _columns(run):
         if columns.dtype.kind != "f" or not np.isfinite(columns).all() or len(columns) < 2:
             continue
         for what, sizes in (("a spread", _spreads(columns)), ("a size", np.sqrt((columns**2).mean(axis=0)))):
@@ -37,6 +45,19 @@ def scales(run: Run) -> Places:
                     f"{sizes[high] / sizes[low]:.1g} times less.",
                 )
                 break
+
+
+def _columns(run: Run) -> Iterator[tuple[Event, Array]]:
+    """The arrays that go into the lowest units, feature by feature."""
+    for event in run.of((Linear, Conv1d, Conv2d, RNN, GRU, LSTM, Bilinear, MultiHeadAttention)):
+        layer, parts = event.layer, parts_of(event.given[0])
+        if event.error is not None or all(run.name(event, name) is None for name in layer.parameter_names):
+            continue
+        for z in parts[:1] if isinstance(layer, RNN | GRU | LSTM) else parts:  # above z is the state at the start
+            if isinstance(z, np.ndarray) and z.ndim > 1 and run.is_bottom(z):
+                columns = np.moveaxis(z, 1, -1) if isinstance(layer, Conv1d | Conv2d) else z
+                wide = np.result_type(z.dtype, np.float64)
+                yield event, columns.reshape(-1, columns.shape[-1]).astype(wide, copy=False)
 
 
 def not_finite(run: Run) -> Places:

@@ -11,6 +11,7 @@ Places: TypeAlias = Iterator[tuple[str, str]]
 """(where, what) of each place where something is wrong."""
 
 WIDTH = 100  # letters of a line
+NET: tuple[type[Exception], ...] = (Exception,)  # what a rule may raise on odd layers; none in the tests
 
 
 class Finding(NamedTuple):
@@ -39,7 +40,24 @@ class Rule(NamedTuple):
     explains: bool = False  # the error, of a cost that raises one
 
     def findings(self, run: Run) -> list[Finding]:
-        return [Finding(self.code, where, what, self.why, self.fix) for where, what in self.look(run)]
+        """One for each thing that is said, with all places of which it is."""
+        places: dict[str, list[str]] = {}
+        try:
+            for where, what in self.look(run):
+                places.setdefault(what, []).append(where)
+        except NET as error:
+            return [Finding("error", f"the rule {self.code}", f"{type(error).__name__}: {error}.", *FAILED)]
+        return [Finding(self.code, _together(where), what, self.why, self.fix) for what, where in places.items()]
+
+
+FAILED = ("This rule of lint failed on a layer that it does not expect; the others ran.", "Training is not concerned.")
+
+
+def _together(places: list[str]) -> str:
+    """The first, and where the others stand."""
+    first, *others = dict.fromkeys(places)
+    stand = ", ".join(where.partition(", ")[0].removeprefix("layer ") for where in others)
+    return f"{first}, and likewise layer{'s' * (len(others) > 1)} {stand}" if others else first
 
 
 class Lint(tuple[Finding, ...]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from minigrad.losses import (
     NLLLoss,
 )
 from minigrad.typing import Array
-from minigrad.watching.linting.activations import OF_NUMBERS
+from minigrad.watching.linting.activations import OF_NUMBERS, prediction
 from minigrad.watching.linting.finding import Places, Rule
 from minigrad.watching.linting.runs import Run
 from minigrad.watching.watched import Event
@@ -27,6 +26,7 @@ from minigrad.watching.watched import Event
 CLASSES = (NLLLoss, MultiMarginLoss)  # CrossEntropyLoss is an NLLLoss
 BINARY = (BCELoss, BCEWithLogitsLoss, BernoulliNLLLoss)
 ENOUGH = 10  # rows of every other class, where that a class is absent says something
+MANY_LABELS = 100  # labels, where that all are one class does
 MANY = 8  # targets, where that all are one number says something
 
 
@@ -46,33 +46,17 @@ def one_hot(run: Run) -> Places:
 def column(run: Run) -> Places:
     """(n, 1) where (n,) goes, or the other way round."""
     for event, t, shape in _targets(run, Loss, raised=True):
-        if t.shape != shape and t.shape in ((*shape, 1), shape[:-1] if shape[-1:] == (1,) else None):
-            yield run.where(event), f"The target has the shape {t.shape}, and the loss takes {shape}."
-
-
-def broadcast(run: Run) -> Places:
-    """A loss of one's own that compares every pair of rows, where its z is (n, 1) and the target (n,)."""
-    for event in run.leaves:
-        if event.error is not None or len(event.given) < 2 or not isinstance(event.given[1], np.ndarray):
-            continue
-        z, t = event.given[:2]
-        if getattr(z, "ndim", 0) not in (1, 2) or t.dtype.kind not in "iubf" or len(t) < 3:
-            continue
-        if {z.shape, t.shape} != {(len(t),), (len(t), 1)}:
-            continue
-        if _rows_meet(event, t) and _rows_meet(event, t.reshape(z.shape)) is False:
-            yield (
-                run.where(event),
-                f"z has the shape {z.shape}, and the target {t.shape}: NumPy makes {(len(t),) * 2} of the two, and the "
-                "derivative of a row changes with the targets of other rows.",
-            )
+        fix = "target[..., 0]" if t.shape == (*shape, 1) else "target[..., np.newaxis]"
+        if t.shape == (*shape, 1) or (*t.shape, 1) == shape:
+            yield run.where(event), f"The target has the shape {t.shape}, and the loss takes {shape}: {fix}."
 
 
 def shifted(run: Run) -> Places:
     """Labels that start at 1."""
-    for event, t, shape in _targets(run, (*CLASSES, *BINARY), raised=True):
-        top = event.given[0].shape[-1] if isinstance(event.layer, CLASSES) else 2
-        if t.shape == shape and t.size and (t.min(), t.max()) == (1, top):
+    for event, t, shape in _targets(run, CLASSES, raised=True):
+        top, left_out = event.given[0].shape[-1], getattr(event.layer, "ignore_index", None)
+        counted = t[t != left_out]
+        if t.shape == shape and counted.size and (counted.min(), counted.max()) == (1, top):
             yield run.where(event), f"The labels go from 1 to {top}, and the loss takes 0 to {top - 1}."
     for event, t, shape in _targets(run, CLASSES, raised=False):
         classes = event.given[0].shape[-1]
@@ -86,6 +70,13 @@ def shifted(run: Run) -> Places:
                 f"There are {classes} scores, and the labels go from 1 to {classes - 1}: class 0 is never seen in "
                 f"{t.size} rows, and each of the others {counts[1:].min()} times or more.",
             )
+
+
+def shifted_binary(run: Run) -> Places:
+    """Labels 1 and 2 for a yes or no."""
+    for event, t, shape in _targets(run, BINARY, raised=True):
+        if t.shape == shape and t.size and (t.min(), t.max()) == (1, 2):
+            yield run.where(event), "The labels are 1 and 2, and the loss takes 0 and 1."
 
 
 def signs(run: Run) -> Places:
@@ -126,15 +117,18 @@ def not_distributions(run: Run) -> Places:
 def constant(run: Run) -> Places:
     """Numbers to be predicted that are all one."""
     for event, t, _ in _targets(run, OF_NUMBERS, raised=False):
-        # A residual that is to be 0, and the 0 and 1 of an adversary, are meant so.
-        if len(t) >= MANY and t.min() == t.max() and t.flat[0] not in (0, 1):
+        # A residual that is to be 0, and the 0 and 1 of an adversary, smoothed or not, are meant so.
+        if len(t) >= MANY and t.min() == t.max() and not np.isclose(t.flat[0], (0, 0.1, 0.9, 1)).any():
             yield run.where(event), f"All {t.size} targets are {t.flat[0]:.6g}."
+    for event, t, _ in _targets(run, CLASSES, raised=False):
+        if t.dtype.kind in "iu" and t.size >= MANY_LABELS and t.min() == t.max():
+            yield run.where(event), f"All {t.size} labels are {t.flat[0]}, one of {event.given[0].shape[-1]} classes."
 
 
 def _targets(run: Run, kinds: Any, *, raised: bool, of: str = "iubf") -> Iterator[tuple[Event, Array, tuple[int, ...]]]:
     """(event, target, the shape that the loss takes) of losses that raised an error, or did not."""
     for event in run.of(kinds):
-        z = event.given[0]
+        z = prediction(event)
         if (event.error is not None) is not raised or len(event.given) < 2 or not isinstance(z, np.ndarray):
             continue
         try:
@@ -152,27 +146,6 @@ def _shape(loss: Any, z: Array) -> tuple[int, ...]:
     return z.shape[:-1] if several else z.shape
 
 
-def _rows_meet(event: Event, t: Array) -> bool | None:
-    """The derivative of one row changes with the target of another; None where that cannot be seen."""
-    low, high = int(np.argmin(t)), int(np.argmax(t))
-    other = t.copy()
-    other[low] = t[high]
-    try:
-        first, second = (_derivative(event, target) for target in (t, other))
-    except Exception:
-        return None
-    if low == high or first.shape != event.given[0].shape or not math.isfinite(float(np.abs(first).max())):
-        return None
-    change = np.delete(np.abs(second - first), low, axis=0)
-    return bool(change.max() > 1e-6 * np.abs(first).max())
-
-
-def _derivative(event: Event, t: Array) -> Array:
-    kind, layer = type(event.layer), event.layer  # by the class: what stands in the object reports
-    _, cache = kind.forward(layer, event.given[0], t, *event.given[2:])
-    return np.asarray(kind.backward(layer, 1.0, cache))
-
-
 RULES = (
     Rule(
         "labels-one-hot",
@@ -184,15 +157,9 @@ RULES = (
     Rule(
         "target-shape",
         column,
-        "Broadcast to each other, the two would compare every pair of rows, and the best fit would be the mean.",
-        "Pass target[:, np.newaxis] or target[:, 0], whichever has the shape that the loss takes.",
+        "Broadcast to each other, the two would compare every pair of rows.",
+        "Pass it as said.",
         explains=True,
-    ),
-    Rule(
-        "target-broadcast",
-        broadcast,
-        "Every pair of rows is compared. It trains, towards one prediction for all rows, the mean or the median.",
-        "Pass the target in the shape of z, and let the loss refuse another.",
     ),
     Rule(
         "labels-shifted",
@@ -200,6 +167,13 @@ RULES = (
         "With one score more than there are classes it trains without a word, with a class that is nobody's, and each "
         "prediction is one more than where counting starts at 0.",
         "Pass target - 1, with as many scores as there are classes; or ignore this where class 0 is merely rare.",
+        explains=True,
+    ),
+    Rule(
+        "labels-shifted",
+        shifted_binary,
+        "Taken as they are, the formula would draw a score beyond all bounds, since 2 is no probability.",
+        "Pass target - 1.",
         explains=True,
     ),
     Rule(

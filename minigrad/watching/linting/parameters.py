@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.layer import Layer
+from minigrad.watching.linting.biases import idle_biases
 from minigrad.watching.linting.finding import Places, Rule
 from minigrad.watching.linting.runs import Run
-from minigrad.watching.linting.softmaxes import one_class
-from minigrad.watching.linting.stacking import idle_biases
-from minigrad.watching.linting.units import dead, saturated
+from minigrad.watching.linting.softmaxes import one_class_events
+from minigrad.watching.linting.totals import Total
+from minigrad.watching.linting.units import unresponsive
 from minigrad.watching.unused import unused_parameters
 
 FEW = 30  # rows, of which it is no wonder that all miss a unit, or meet it where it is a straight line
@@ -24,11 +25,11 @@ def unused(run: Run) -> Places:
         return
     many = _rows(run) >= FEW
     found = _unused(run, run.cost)
-    for _, name, _ in idle_biases(run):
-        found.pop(name, None)
+    if many and any(why in WAITS for why in found.values()):
+        explained = _explained(run)
+        found = {name: why for name, why in found.items() if why not in WAITS or name not in explained}
     waiting = [name for name, why in found.items() if why in WAITS]
-    explained = any(next(cause(run), None) for cause in (dead, saturated, one_class))
-    still = _elsewhere(run) if waiting and not explained and many else {}
+    still = _elsewhere(run) if waiting and many else {}
     groups: dict[str, list[str]] = {}
     for name, why in found.items():
         if (
@@ -39,6 +40,14 @@ def unused(run: Run) -> Places:
             groups.setdefault(why, []).append(name)
     for why, names in groups.items():
         yield ", ".join(names), f"The cost does not depend on {'it' if len(names) == 1 else 'them'}: {why}."
+
+
+def _explained(run: Run) -> set[str]:
+    """Parameters below what was found to let no delta through, and those that are given what a dead layer gives."""
+    causes = [*unresponsive(run), *run.once(one_class_events)]
+    reached = [event for cause in causes for event in (*run.upstream(cause), *run.above(cause))]
+    names = {run.name(event, name) for event in reached for name in event.layer.parameter_names}
+    return {name for name in names if name is not None}
 
 
 def _elsewhere(run: Run) -> dict[str, str]:
@@ -52,8 +61,9 @@ def _elsewhere(run: Run) -> dict[str, str]:
 
 
 def _unused(run: Run, cost: Layer) -> dict[str, str]:
+    idle = frozenset(name for _, _, name in run.once(idle_biases).biases)
     try:
-        return unused_parameters(cost, run.x, *run.arguments, **run.options)
+        return unused_parameters(Total(cost, idle), run.x, *run.arguments, **run.options)
     except Exception:  # where parameters are moved, a layer may refuse what it is given
         return {}
 
@@ -62,7 +72,7 @@ def _is_idle(run: Run, name: str) -> bool:
     """The cost is the same, wherever the parameter is."""
     array = run.parameters[name]
     step = np.asarray(np.random.default_rng(0).standard_normal(array.shape))
-    return run.change(name, step * FAR * max(1.0, float(np.abs(array).max(initial=0.0)))) is not None
+    return run.change({name: step * FAR * max(1.0, float(np.abs(array).max(initial=0.0)))}) is not None
 
 
 def _rows(run: Run) -> int:
@@ -79,6 +89,12 @@ def error(run: Run) -> Places:
         yield "the run" if event is None else run.where(event), text
 
 
+def uncopied(run: Run) -> Places:
+    """That the cost cannot be copied."""
+    if run.uncopied is not None:
+        yield "the cost", f"lint works on a copy, which cannot be made: {type(run.uncopied).__name__}: {run.uncopied}."
+
+
 RULES = (
     Rule(
         "unused-parameters",
@@ -88,3 +104,9 @@ RULES = (
     ),
 )
 ERROR = Rule("error", error, "Training would raise the same.", "Do as it says.")
+UNCOPIED = Rule(
+    "error",
+    uncopied,
+    "Training is not concerned.",
+    "Let the layer open such things on use, or write __deepcopy__ for it.",
+)

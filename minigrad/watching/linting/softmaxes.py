@@ -13,7 +13,8 @@ from minigrad.watching.linting.finding import Places, Rule
 from minigrad.watching.linting.runs import Run
 from minigrad.watching.watched import Event
 
-OFF = 1e-3  # by which the sum of probabilities may differ from 1: rounding of float32, an epsilon below a logarithm
+OFF = 1e-3  # by which the sum of probabilities may differ from 1, by rounding of float32
+EPSILON = 1e-4  # which may be added to each of them below a logarithm
 
 
 def softmax_before_nll(run: Run) -> Places:
@@ -30,16 +31,20 @@ def softmax_before_kl(run: Run) -> Places:
 
 
 def not_log_probabilities(run: Run) -> Places:
-    """Anything but log-probabilities at an NLLLoss."""
-    for event in run.of(NLLLoss):
+    """Anything but log-probabilities at an NLLLoss or a KLDivLoss."""
+    for event in run.of(NLLLoss | KLDivLoss):
         if isinstance(event.layer, CrossEntropyLoss) or event.error is not None:
+            continue
+        if isinstance(event.layer, KLDivLoss) and not _are_probabilities(event):
             continue
         giver, z = run.below(event), event.given[0]
         if giver is not None and isinstance(giver.layer, Softmax | LogSoftmax):
             continue
         sums = np.exp(z.real).sum(axis=-1)
-        if not np.isnan(sums).any() and (np.abs(sums - 1) > OFF).any():
-            said = f"e^z of a row sums to {sums.min():.3g} up to {sums.max():.3g}, where probabilities sum to 1"
+        if not np.isnan(sums).any() and (np.abs(sums - 1) > OFF + EPSILON * z.shape[-1]).any():
+            digits = 3 if (np.abs(sums - 1) > 0.1).all() else 6
+            ends = dict.fromkeys(f"{end:.{digits}g}" for end in (sums.min(), sums.max()))
+            said = f"e^z of a row sums to {' up to '.join(ends)}, where probabilities sum to 1"
             yield run.where(event), f"What the loss is given are no log-probabilities: {said}."
 
 
@@ -78,10 +83,20 @@ def sigmoid_before_logits(run: Run) -> Places:
 
 def one_class(run: Run) -> Places:
     """A softmax over one class."""
-    for event in run.of(LogSoftmax | Softmax | CrossEntropyLoss):
-        z = event.given[0]
-        if getattr(z, "ndim", 0) > 1 and z.shape[-1] == 1 and (isinstance(event.layer, Loss) or run.scores_of(event)):
-            yield run.where(event), f"z has the shape {z.shape}: of one class the probability is 1, whatever z is."
+    for event in run.once(one_class_events):
+        shape = event.given[0].shape
+        yield run.where(event), f"z has the shape {shape}: of one class the probability is 1, whatever z is."
+
+
+def one_class_events(run: Run) -> list[Event]:
+    """Runs of a softmax over one class."""
+    return [
+        event
+        for event in run.of(LogSoftmax | Softmax | CrossEntropyLoss)
+        if np.ndim(event.given[0]) > 1
+        and event.given[0].shape[-1] == 1
+        and (isinstance(event.layer, Loss) or run.scores_of(event))
+    ]
 
 
 def _pairs(run: Run, kinds: type | object, of_giver: type | object) -> Iterator[tuple[Event, Event]]:
@@ -102,11 +117,18 @@ def _value(run: Run, event: Event) -> str:
 def _flattened(event: Event) -> str:
     """What a softmax of probabilities can still say."""
     z = event.given[0]
-    most, classes = _most(1.0, z.shape[-1]), z.shape[-1]
+    most, classes = most_probable(1.0, z.shape[-1]), z.shape[-1]
     return f"Probabilities are taken for scores: of {classes} classes none gets a probability above {most:.3g}."
 
 
-def _most(width: float, classes: int) -> float:
+def _are_probabilities(event: Event) -> bool:
+    """The target has rows that sum to 1: a divergence may be of other things."""
+    t = np.asarray(event.given[1], dtype=float)
+    sums = (np.exp(t) if event.layer.log_target else t).sum(axis=-1)  # type: ignore[attr-defined]
+    return bool(np.allclose(sums, 1, atol=OFF))
+
+
+def most_probable(width: float, classes: int) -> float:
     """The largest probability of a class, where scores lie in an interval of this width."""
     return 1 / (1 + (classes - 1) * math.exp(-width))
 

@@ -1,92 +1,52 @@
-"""Layers that do harm, or nothing, where they stand: dropout, biases and linear units."""
+"""Layers that do harm, or nothing, where they stand: dropout and linear units."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-import numpy as np
-
-from minigrad.layers import (
-    BatchNorm1d,
-    BatchNorm2d,
-    Bias,
-    Bilinear,
-    Conv1d,
-    Conv2d,
-    ConvTranspose2d,
-    Dropout,
-    GroupNorm,
-    LayerNorm,
-    Linear,
-    LogSoftmax,
-    RMSNorm,
-    Softmax,
-)
+from minigrad.layers import Dropout, GroupNorm, LayerNorm, Linear, LogSoftmax, RMSNorm, Sigmoid, Softmax
+from minigrad.losses import Loss
 from minigrad.typing import Array
+from minigrad.watching.linting.biases import BATCH_NORMS
 from minigrad.watching.linting.finding import Places, Rule
-from minigrad.watching.linting.runs import Run
-from minigrad.watching.watched import Event, parts_of, watched
+from minigrad.watching.linting.runs import MOVES, Run
+from minigrad.watching.passes import layers_by_place
+from minigrad.watching.watched import Event, watched
 
-BATCH_NORMS = (BatchNorm1d, BatchNorm2d)
-UNITS = (Linear, Conv1d, Conv2d, ConvTranspose2d, Bilinear)
 RESET = (LayerNorm, GroupNorm, RMSNorm)  # these take the spread out at inference as in training
 SHIFT = 1.05  # of the variance that is worth a word
 
 
-def bias_before_normalization(run: Run) -> Places:
-    """Units with a bias directly below batch normalisation."""
-    for event, name, change in idle_biases(run):
-        (above,) = run.takers(event)
-        count = run.parameters[name].size
-        yield (
-            run.where(event, below=above),
-            f"Batch normalisation takes out what is added to a channel: where {name} is moved by one standard "
-            f"deviation of z, the cost changes by {change:.1g} of itself. Its {count} numbers have no effect.",
-        )
-
-
-def idle_biases(run: Run) -> Iterator[tuple[Event, str, float]]:
-    """(unit, name of its bias, relative change of the cost where that is moved), of trained ones below BatchNorm."""
-    for event in run.of((*UNITS, Bias)):
-        takers, name = run.takers(event), run.name(event, "bias")
-        if name is None or len(takers) != 1 or not isinstance(takers[0].layer, BATCH_NORMS) or not run.gradients:
-            continue
-        bias = run.parameters[name]
-        step = np.random.default_rng(0).standard_normal(bias.shape) * event.result.std()
-        change = run.change(name, step)
-        if change is not None:
-            yield event, name, change
-
-
 def dropout_before_normalization(run: Run) -> Places:
     """Dropout whose noise the running variance counts."""
-    drops = [(i, event) for i, event in enumerate(run.leaves) if isinstance(event.layer, Dropout) and event.layer.p > 0]
-    norms = [(i, event) for i, event in enumerate(run.leaves) if isinstance(event.layer, BATCH_NORMS)]
-    if not drops or not norms or run.error is not None:
-        return
-    for i, drop in drops:
-        quiet = _inputs(run, drop.place)
-        for j, norm in norms:
-            if j < i or norm.place not in quiet or any(isinstance(e.layer, RESET) for e in run.leaves[i:j]):
-                continue
-            ratio = _ratio(norm.given[0], quiet[norm.place])
-            if not 1 / SHIFT < ratio < SHIFT:
-                yield (
-                    run.where(drop, below=norm),
-                    f"In training the variance of what goes into the normalisation is {ratio:.3g} times what it is "
-                    "where this layer is off, as at inference.",
-                )
-                break
+    quiet = run.once(_quiet_inputs)
+    found: dict[int, tuple[Event, Event, float]] = {}
+    for norm in run.of(BATCH_NORMS):
+        ratio = _ratio(norm.given[0], quiet[norm.place]) if norm.place in quiet else 1.0
+        if 1 / SHIFT < ratio < SHIFT:
+            continue
+        # What goes through another normalisation is counted there.
+        for drop in _drops(run.upstream(norm, (*RESET, *BATCH_NORMS))):
+            found.setdefault(id(drop), (drop, norm, ratio))
+    ratios = [ratio for _, _, ratio in found.values()]
+    for drop, norm, _ in sorted(found.values(), key=lambda of: _place(run, of[0])):
+        yield (
+            run.where(drop, below=norm),
+            f"In training the variance of what goes into the normalisation is "
+            f"{' to '.join(dict.fromkeys(f'{end:.3g}' for end in (min(ratios), max(ratios))))} times what it is where "
+            "dropout is off, as at inference.",
+        )
 
 
 def dropout_after_last(run: Run) -> Places:
     """Dropout of scores or predictions."""
-    for event in run.of(Dropout):
-        last = run.scores_of(event) or any(
-            isinstance(taker.layer, LogSoftmax | Softmax) and run.scores_of(taker) for taker in run.takers(event)
-        )
-        if last and event.layer.p > 0:  # type: ignore[attr-defined]
+    for event in _drops(run.of(Dropout)):
+        if any(
+            isinstance(taker.layer, Loss)
+            or (isinstance(taker.layer, LogSoftmax | Softmax | Sigmoid) and run.scores_of(taker))
+            for taker in run.above(event)
+        ):
             zeros = float((event.result == 0).mean())
             yield run.where(event), f"Nothing but the loss stands above: {zeros:.0%} of its outputs are set to 0."
 
@@ -94,13 +54,13 @@ def dropout_after_last(run: Run) -> Places:
 def linear_after_linear(run: Run) -> Places:
     """Two linear units that are one."""
     for event in run.of(Linear):
-        giver = run.below(event, ())
-        if giver is None or not isinstance(giver.layer, Linear) or giver.layer is event.layer:
+        giver = run.below(event)
+        if giver is None or not isinstance(giver.layer, Linear) or not _alone(run, giver, event):
             continue
         lower, upper = giver.layer.weight, event.layer.weight  # type: ignore[attr-defined]
         both_trained = run.name(giver, "weight") is not None and run.name(event, "weight") is not None
         # One that is narrower than both ends bounds the rank, which may be what it is for.
-        if both_trained and len(run.takers(giver)) == 1 and len(lower) >= min(lower.shape[1], len(upper)):
+        if both_trained and len(lower) >= min(lower.shape[1], len(upper)):
             yield (
                 run.where(event, above=giver),
                 f"Nothing stands between the two, and {lower.shape[1]} -> {len(lower)} -> {len(upper)} can give what "
@@ -108,11 +68,37 @@ def linear_after_linear(run: Run) -> Places:
             )
 
 
-def _inputs(run: Run, place: str) -> dict[str, Array]:
-    """{place: z} of batch normalisation, where the dropout at `place` is off."""
+def _alone(run: Run, giver: Event, event: Event) -> bool:
+    """All that one gives goes to the other, in rows as they are, and neither stands anywhere else."""
+    if giver.result.shape != event.given[0].shape:
+        return False
+    weights = [getattr(e.layer, "weight", None) for e in run.leaves]
+    if any(sum(w is e.layer.weight for w in weights) > 1 for e in (giver, event)):  # type: ignore[attr-defined]
+        return False
+    taker = giver
+    while taker is not event:
+        takers = run.takers(taker)
+        if len(takers) != 1 or not (takers[0] is event or isinstance(takers[0].layer, MOVES)):
+            return False
+        (taker,) = takers
+    return True
+
+
+def _drops(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event.layer, Dropout) and event.layer.p > 0]
+
+
+def _place(run: Run, event: Event) -> int:
+    return next(i for i, other in enumerate(run.leaves) if other is event)
+
+
+def _quiet_inputs(run: Run) -> dict[str, Array]:
+    """{place: z} of batch normalisation, where all dropout is off."""
+    if run.error is not None or not _drops(run.leaves) or not any(run.of(BATCH_NORMS)):
+        return {}
     twin = copy.deepcopy(run.cost)
-    for name, layer in _places(twin):
-        if name == place:
+    for layer in layers_by_place(twin).values():
+        if isinstance(layer, Dropout):
             layer.p = 0.0
     events: list[Event] = []
     try:
@@ -120,13 +106,6 @@ def _inputs(run: Run, place: str) -> dict[str, Array]:
     except Exception:
         return {}
     return {e.place: e.given[0] for e in events if isinstance(e.layer, BATCH_NORMS) and e.rule == "forward"}
-
-
-def _places(layer: object, place: str = "") -> Iterator[tuple[str, Dropout]]:
-    if isinstance(layer, Dropout):
-        yield place, layer
-    for name, part in parts_of(layer):  # type: ignore[arg-type]
-        yield from _places(part, ".".join(filter(None, (place, name))))
 
 
 def _ratio(z: Array, quiet: Array) -> float:
@@ -138,12 +117,6 @@ def _ratio(z: Array, quiet: Array) -> float:
 
 
 RULES = (
-    Rule(
-        "bias-before-normalization",
-        bias_before_normalization,
-        "Its gradient is rounding, which optimisers such as Adam take for a slope, and it has no standard error.",
-        "Make the layer with bias=False: the normalisation has a bias of its own.",
-    ),
     Rule(
         "dropout-before-normalization",
         dropout_before_normalization,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from minigrad.layers import BatchNorm1d, Conv1d, Conv2d, Linear, LogSoftmax, Softmax
@@ -21,7 +19,7 @@ STEPS, RATE = 3, 0.1  # of descent on a copy; the largest entry moves by this mu
 
 def dead(run: Run) -> Places:
     """Layers most of whose units give 0 for all rows."""
-    for event, found in _responses(run):
+    for event, found in run.once(_responses):
         if found.dead > MANY * found.units:
             yield (
                 run.where(event),
@@ -31,9 +29,9 @@ def dead(run: Run) -> Places:
 
 def saturated(run: Run) -> Places:
     """Layers most of whose outputs hardly respond."""
-    for event, found in _responses(run):
+    for event, found in run.once(_responses):
         # The probabilities of a model that has learned are 0 and 1.
-        if found.saturated > MANY and not run.scores_of(event):
+        if found.saturated > MANY >= found.dead / found.units and not run.scores_of(event):
             z = event.given[0]
             yield (
                 run.where(event),
@@ -69,9 +67,16 @@ def alike(run: Run) -> Places:
             )
 
 
-def _responses(run: Run) -> Iterator[tuple[Event, Response]]:
+def unresponsive(run: Run) -> list[Event]:
+    """Runs of rule 1 of dead and of saturated layers."""
+    of = run.once(_responses)
+    return [event for event, found in of if found.dead > MANY * found.units or found.saturated > MANY]
+
+
+def _responses(run: Run) -> list[tuple[Event, Response]]:
+    all_found: list[tuple[Event, Response]] = []
     if run.nonfinite is not None:
-        return
+        return all_found
     for event in run.leaves:
         if event.error is None and not isinstance(event.layer, Loss | LogSoftmax | Softmax):
             trained = event
@@ -80,13 +85,14 @@ def _responses(run: Run) -> Iterator[tuple[Event, Response]]:
             channels_first = np.ndim(event.result) == 4 or isinstance(trained.layer, Conv1d | BatchNorm1d)
             found = response(event, 1 if channels_first else -1)
             if found is not None and found.values >= ENOUGH:
-                yield event, found
+                all_found.append((event, found))
+    return all_found
 
 
 def _on_top(run: Run, event: Event) -> bool:
     """Its units have a target each."""
     return run.scores_of(event) or any(
-        isinstance(taker.layer, LogSoftmax | Softmax) or run.scores_of(taker) for taker in run.takers(event)
+        isinstance(taker.layer, LogSoftmax | Softmax) or run.scores_of(taker) for taker in run.above(event)
     )
 
 
@@ -100,7 +106,7 @@ def _later(run: Run) -> dict[str, Array]:
     for _ in range(STEPS):
         largest = max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients.values()) or 1.0
         arrays = {name: a - (RATE / largest * gradients[name]).astype(a.dtype) for name, a in arrays.items()}
-        _, gradients = run.again(arrays)
+        gradients = run.gradients_at(arrays)
     return arrays
 
 
