@@ -200,7 +200,8 @@ class Evaluator:
         value = self.product(rest)
         self.outside = outer
         if not isinstance(item, Scripts) or item.sub is None:
-            return Value((), np.asarray(RUNNING[name].reduce(value.array, axis=None)))
+            over = tuple(range(len(value.names), value.array.ndim))
+            return Value(value.names, np.asarray(RUNNING[name].reduce(value.array, axis=over)))
         names = bound_by(item.sub)
         value = Value((names := tuple(dict.fromkeys([*names, *value.names]))), spread(value, names, self.sizes))
         over = tuple(i for i, n in enumerate(names) if n in bound_by(item.sub))
@@ -245,7 +246,8 @@ def split(tree: Tree, sign: str) -> list[Tree]:
 
 def axes(base: Tree, entries: list[Tree], ndim: int) -> list[int]:
     """The axes that indices stand on: of z, z_next and delta the last, unless n is one of them; else the first."""
-    first = entries[0] == Symbol("n") or base not in (Z, Y, D)
+    array = base.inside if isinstance(base, Accent) else base
+    first = entries[0] == Symbol("n") or array not in (Z, Y, D)
     return list(range(len(entries))) if first else list(range(ndim - len(entries), ndim))
 
 

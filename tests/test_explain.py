@@ -4,6 +4,7 @@
 
 import shutil
 import subprocess
+import unicodedata
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,8 +13,12 @@ from case import Sizes
 from table import CASES
 
 from minigrad import (
+    GELU,
+    LSTM,
+    RBF,
     Add,
     BatchNorm1d,
+    Bilinear,
     Branch,
     Container,
     CrossEntropyLoss,
@@ -24,11 +29,15 @@ from minigrad import (
     L1Penalty,
     L2Penalty,
     Layer,
+    LayerNorm,
     Linear,
     LogSoftmax,
+    MaxPool2d,
     MSELoss,
+    MultiHeadAttention,
     NLLLoss,
     Penalized,
+    PositionalEncoding,
     ReLU,
     Repeat,
     Residual,
@@ -290,6 +299,61 @@ def test_a_layer_used_twice_has_a_chain_for_each_place():
     assert "to the bit" in said
 
 
+def test_the_parts_of_a_gradient_are_no_gradients_and_their_sum_is_shown():
+    shared = Linear(2, 2, rng=0)
+    explanation = explain(Sequential(shared, Tanh(), shared, MSELoss()), X, X)
+    said = " ".join(str(explanation).split())
+    assert "∂C/∂W =" not in said.partition("The chain")[0]
+    assert said.count("a part of ∂C/∂W") == 2
+    line = "∂C/∂W = δ⁵ · (∂z⁵/∂z⁴) · (∂z⁴/∂z³) · (∂z³/∂z²) · (∂z²/∂W) + δ⁵ · (∂z⁵/∂z⁴) · (∂z⁴/∂W) (2, 2)"
+    rows = " ".join(f"[ {a:.4g} {b:.4g} ]" for a, b in explanation.gradients["0.weight"])
+    assert f"{line} = {rows} 0.weight" in said
+    assert "Checked: these gradients, added up from their parts, are those of cost.parameter_gradients, to " in said
+    exercise = explain(Sequential(shared, Tanh(), shared, MSELoss()), X, X, blank=(2, 3, "weight"))
+    said = " ".join(str(exercise).split())
+    assert f"{line} = ____ 0.weight" in said
+    assert "____ (2, 2) the part of ∂C/∂W that this place gives" in said
+    assert exercise.answer(lambda delta, z: delta.T @ z)
+    assert "a part of ∂C/∂W" in str(exercise.solution())
+
+
+def test_a_sum_in_another_order_agrees_to_rounding():
+    class Other(Repeat):
+        """Whose gradients are added up a little differently."""
+
+        def parameter_gradients(self, delta, cache):
+            return {name: array * (1 + 4e-15) for name, array in super().parameter_gradients(delta, cache).items()}
+
+        def backpropagate(self, delta, cache):
+            dz, gradients = super().backpropagate(delta, cache)
+            return dz, {name: array * (1 + 4e-15) for name, array in gradients.items()}
+
+    cost = Sequential(Other(Linear(2, 2, rng=0), 2), MSELoss())
+    assert str(explain(cost, X, X)).endswith("are those of cost.parameter_gradients, to rounding.")
+
+
+def test_a_penalty_is_a_term_of_the_chain_and_of_the_sum():
+    cost = Penalized(by_hand(), L2Penalty(0.5, "*.weight"))
+    explanation = explain(cost, np.array([[3.0, 1.0], [0.0, 2.0]]), np.array([[1.0], [-4.0]]))
+    said = " ".join(str(explanation).split())
+    assert "rule 3 (δ²)ᵀ z¹ (1, 2) = [ 3 3 ] a part of ∂C/∂W" in said
+    assert "rule 3 0.5 δ⁴ W (1, 2) = [ 0.5 -1 ] added by L2Penalty(0.5, '*.weight') to ∂C/∂W" in said
+    line = "∂C/∂W = δ⁴ · (∂z⁴/∂z³) · (∂z³/∂z²) · (∂z²/∂W) + 0.5 δ⁴ W (1, 2)"
+    assert f"{line} = [ 3.5 2 ] 0.weight" in said
+    assert "∂C/∂b = δ⁴ · (∂z⁴/∂z³) · (∂z³/∂z²) · (∂z²/∂b) (1,) 0.bias" in said
+
+
+def test_penalties_that_are_not_what_is_added_are_seen():
+    class Doubled(Penalized):
+        """That adds its penalties twice."""
+
+        def with_gradients(self, delta, gradients):
+            return super().with_gradients(delta, super().with_gradients(delta, gradients))
+
+    said = str(explain(Doubled(by_hand(), L2Penalty(0.5)), X, X[:, :1]))
+    assert "NOT as cost.parameter_gradients gives them" in said
+
+
 def test_what_is_kept_has_no_rule_3():
     said = str(explain(Sequential(Linear(2, 2, rng=0), Frozen(Linear(2, 2, rng=1)), MSELoss()), X, X))
     assert "Linear(2 -> 2) at 1.inner, kept as it is: rule 3 is skipped" in said
@@ -318,6 +382,27 @@ def test_penalties_are_added():
         "rule 3 2 δ⁴ · (∂R/∂b) (1,)",
     ):
         assert line in said, line
+
+
+def test_penalties_of_users_may_be_written():
+    class Cubic(Penalty):
+        """sum theta^3."""
+
+        written = (r"\sum \theta^3", r"3 \d \theta^2")
+
+        def of(self, theta):
+            return np.sum(theta**3)
+
+        def gradient(self, theta):
+            return 3 * theta**2
+
+    said = " ".join(str(explain(Penalized(by_hand(), Cubic(1.0, "*.weight")), X, X[:, :1])).split())
+    assert "z⁴ = z³ + Σ W³" in said
+    assert "rule 3 3 δ⁴ W² (1, 2)" in said
+    Cubic.written = (r"\sum \theta)", "")
+    with pytest.raises(FormulaError) as caught:
+        explain(Penalized(by_hand(), Cubic(1.0, "*.weight")), X, X[:, :1])
+    assert caught.value.__notes__ == ["in written of Cubic(1, '*.weight')"]
 
 
 def test_a_container_of_a_user():
@@ -461,6 +546,116 @@ def test_a_cost_without_parameters():
     assert "The chain" not in said
 
 
+# Formulas that depend on the pass.
+
+
+def where_in(cost, *arguments, **options) -> str:
+    return unicodedata.normalize("NFC", " ".join(str(explain(cost, *arguments, **options)).split()))
+
+
+W3, P3 = np.array([1.0, 2.0, 0.5]), np.array([[0.2, 0.8], [1.0, 0.0], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "arguments", "options", "words"),
+    [
+        (MSELoss(), (X,), {"weights": W3}, "z² = (1/(D Σ u)) Σ u ⊙ (z¹ - t)² a number"),
+        (MSELoss(), (X, W3), {}, "u are the weights given, one for each row, of D entries"),
+        (MSELoss(), (X, abs(X)), {}, "δ¹ = (2/(Σ u)) u ⊙ (z¹ - t) δ²"),
+        (MSELoss(), (X,), {}, "where t is the target; M counts its entries C ="),
+        (NLLLoss(), (np.array([0, 1, 1]), W3), {}, "z² = -(1/(Σₙ uₙ)) Σₙ uₙ z¹[n, tₙ]"),
+        (NLLLoss(ignore_index=1), (np.array([0, 1, 1]),), {}, "where t is 1, term and derivative are 0, and it is not"),
+        (CrossEntropyLoss(), (P3,), {}, "z² = -(1/N) Σₙ Σₖ t[n, k] (z¹[n, k] - log Σⱼ exp z¹[n, j])"),
+        (CrossEntropyLoss(), (np.array([0, 1, 1]),), {}, "z² = -(1/N) Σₙ (z¹[n, tₙ] - log Σⱼ exp z¹[n, j])"),
+    ],
+)
+def test_losses_say_what_they_do_in_this_pass(loss, arguments, options, words):
+    assert words in where_in(loss, X, *arguments, **options)
+
+
+def test_formulas_of_a_subclass_go_before_those_of_the_pass():
+    class Own(MSELoss):
+        """With its own."""
+
+        formulas = Formulas(r"\sum \z", r"\d")
+
+    assert "z² = Σ z¹" in where_in(Own(), X, X)
+
+
+def test_rows_of_several_axes_are_said():
+    words = "the rows n are those of all axes but the last"
+    cost = Sequential(Linear(2, 2, rng=0), LayerNorm(2), RBF(2, 2, rng=0), MSELoss())
+    z = np.ones((2, 3, 2))
+    assert where_in(cost, z, z).count(words) == 2
+    assert words not in where_in(cost, z[0], z[0])
+    cost = Sequential(Branch(Identity(), Tanh()), Bilinear(2, 2, 2, rng=0), MSELoss())
+    assert words in where_in(cost, z, z)
+    assert "n counts the rows along all axes before these; ε is" in where_in(Sequential(LayerNorm(2), MSELoss()), z, z)
+    assert "n counts all entries of z" in where_in(Sequential(Embedding(3, 2), Total()), np.array([[0, 1], [2, 2]]))
+
+
+def test_recurrent_layers_with_states_and_attention_of_three():
+    z = np.ones((2, 3, 2))
+    said = where_in(Sequential(LSTM(2, 2, rng=0), MSELoss()), (z, z[:, 0], z[:, 1]), z)
+    assert "δ¹ = (āₜ W, ā₁ V, s\u0304₁ ⊙ f₁)" in said
+    assert "aₜ = (z¹₀)ₜ Wᵀ + b" in said
+    assert said.index("rule 3 ∂C/∂W = Σₜ āᵀₜ (z¹₀)ₜ (8, 2) with āₜ = ") < said.index("rule 2 δ¹ = (āₜ W")
+    assert said.count("with āₜ = ") == 1  # where it is first used
+    said = where_in(Sequential(MultiHeadAttention(2, 1, rng=0), MSELoss()), (z, z, z), z)
+    assert "δ¹ = (q\u0304 W¹_Q, k\u0304 W¹_K, v\u0304 W¹_V)" in said
+    mask = np.tri(3, dtype=bool)
+    said = where_in(Masked(mask), z, z)
+    assert "softmax(qᵢ kᵀᵢ/√E + M)" in said
+    assert "M is 0 where a row may attend" in said
+
+
+class Masked(Sequential):
+    """Attention with a mask of this batch, and a loss."""
+
+    def __init__(self, mask):
+        self.mask = mask
+        super().__init__(MultiHeadAttention(2, 1, rng=0), MSELoss())
+
+    def forward(self, z, target):
+        z, of_attention = self[0].forward(z, self.mask[np.newaxis].repeat(len(z), 0))
+        value, of_loss = self[1].forward(z, target)
+        return value, (of_attention, of_loss)
+
+    def backward(self, delta, cache):
+        return self[0].backward(self[1].backward(delta, cache[1]), cache[0])
+
+    def parameter_gradients(self, delta, cache):
+        return self.gather([self[0].parameter_gradients(self[1].backward(delta, cache[1]), cache[0]), {}])
+
+    def backpropagate(self, delta, cache):
+        return self.backward(delta, cache), self.parameter_gradients(delta, cache)
+
+
+def test_what_stands_inside_of_attention_has_its_numbers():
+    z = np.ones((2, 3, 4))
+    said = where_in(Sequential(MultiHeadAttention(4, 2, rng=0), MSELoss()), z, z)
+    assert "rule 1 z² = z^(1.2) (2, 3, 4) with Aᵢ = " in said
+    assert "[Ā₁, Ā₂, …] = δ^(1.1)" in said
+    assert "∂C/∂W¹ = Σₙ [q\u0304ₙ, k\u0304ₙ, v\u0304ₙ]ᵀ z¹ₙ" in said
+
+
+def test_letters_are_those_of_the_formulas():
+    assert "Φ is the distribution function of the normal distribution, φ its density" in where_in(
+        Sequential(GELU(), MSELoss()), X, X
+    )
+    images = np.ones((1, 1, 2, 2))
+    said = where_in(Sequential(MaxPool2d(2), MSELoss()), images, images[..., :1, :1])
+    assert "m[" not in said.partition("Downwards")[0]
+    assert "with m[n, c, r, s] = the place of the first largest entry of the window" in said
+    z = np.ones((2, 3, 4))
+    said = where_in(Sequential(PositionalEncoding(), MSELoss()), z, z)
+    assert "at step t; base = 10000, D = 4" in said
+
+
+def test_pages_of_latex_may_break():
+    assert explain(by_hand(), X, X[:, :1]).latex().startswith("{\\allowdisplaybreaks\n")
+
+
 # A rule left blank.
 
 
@@ -602,9 +797,9 @@ def test_an_answer_that_writes_into_what_it_is_given_is_wrong():
 
 def test_rule_1_of_a_random_layer_has_no_one_answer():
     cost = Sequential(Dropout(0.5, rng=0), MSELoss())
-    verdict = explain(cost, X, X, blank=(0, "forward")).answer(lambda z: z)
-    words = "the layer draws random numbers in rule 1, so that no answer can be compared with it"
-    assert words in " ".join(str(verdict).split())
+    assert raised(ValueError, explain, cost, X, X, blank=(0, "forward")) == (
+        "layer 0, Dropout(0.5), draws random numbers in rule 1, so that no answer can be compared with it"
+    )
     drawn = explain(cost, X, X, blank=(0, "backward"))
     assert drawn.answer(lambda delta, cache: delta * cache)
 
@@ -649,6 +844,12 @@ EXAMPLE = "('0', 'backward'), or ('0', 'parameter_gradients', 'weight')"
         ),
         ((0, 3, "c"), ValueError, "layer 0, Linear(2 -> 2), has no parameter 'c': it has weight, bias"),
         ((1, 3), ValueError, "layer 1, Tanh(), has no parameters: rule 3 has nothing to give"),
+        (
+            (0, 2.0),
+            ValueError,
+            "explain expects a rule to leave blank in ('forward', 'backward', 'parameter_gradients'), got 2.0",
+        ),
+        ((0, 3, ["bias"]), ValueError, "layer 0, Linear(2 -> 2), has no parameter ['bias']: it has weight, bias"),
     ],
 )
 def test_what_cannot_be_left_blank(blank, kind, message):

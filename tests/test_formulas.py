@@ -17,12 +17,13 @@ from minigrad import (
     BatchNorm2d,
     BernoulliNLLLoss,
     Container,
+    CrossEntropyLoss,
     GlobalAveragePool,
     GlobalMaxPool,
     Layer,
     Mish,
+    NLLLoss,
     PoissonNLLLoss,
-    RMSNorm,
     Sequential,
 )
 from minigrad.explaining.as_latex import as_latex, escaped
@@ -30,7 +31,7 @@ from minigrad.explaining.as_mathml import as_mathml
 from minigrad.explaining.as_text import as_text
 from minigrad.explaining.indices import free_indices
 from minigrad.explaining.parsing import FormulaError, parse
-from minigrad.explaining.tree import Accent, Function, Number, Scripts, Symbol, substituted
+from minigrad.explaining.tree import Function, Number, Scripts, Symbol, substituted
 from minigrad.fusions import Fusion
 from minigrad.losses import Loss
 
@@ -47,14 +48,11 @@ NOT_NUMBERS = {
     "GroupNorm": "the axes of mean and var are said in words",
     "LayerNorm of": "axes other than the last, likewise; of one number, ties",
     "RMSNorm of two": "axes, likewise",
-    "BatchNorm1d of sequences": "the formula of rule 3 is that of places",
     "RNN": "steps are said in words",
     "GRU": "steps are said in words",
     "LSTM": "steps are said in words",
     "ScaledDot": "softmax is of rows, which are said in words",
     "MultiHead": "heads are said in words",
-    "Conv2d in groups": "the start of a group is said in words",
-    "ConvTranspose2d in groups": "likewise",
     "Conv2d with options": "takes long",
     "Dropout": "the draw m is said in words",
     "PositionalEncoding": "P is said in words",
@@ -76,16 +74,8 @@ NOT_NUMBERS = {
     "Residual": "of layers",
     "Frozen": "of layers",
     "Penalized": "of a cost",
-    "GaussianNLLLoss": "of a tuple",
-    "CrossEntropyLoss of places": "indices of places are left out",
-    "CrossEntropyLoss ignoring": "likewise",
-    "CrossEntropyLoss smooth, ignoring": "likewise",
-    "CrossEntropyLoss of probabilities": "the formula is that of labels",
-    "CrossEntropyLoss sum, weighted": "likewise",
     "CrossEntropyLoss of many": "takes long",
     "LogSoftmax of many": "takes long",
-    "NLLLoss of places": "indices of places are left out",
-    "NLLLoss ignoring": "likewise",
     "Flatten": "in words",
     "Reshape": "in words",
     "Transpose": "in words",
@@ -130,13 +120,12 @@ def unwrapped(layer: Layer, z, arguments):
         return layer.inner, z, arguments
     if isinstance(layer, OfIndices):
         return layer.inner, arguments[0], ()
-    return layer, z, arguments[:1]
+    return layer, z, arguments
 
 
-def meanings(layer: Layer, z, y, delta, arguments) -> dict:
-    """What symbols stand for: the arrays, the parameters by their symbols, and what `where` says."""
-    known = {Z: z, Y: y, D: delta}
-    known |= {parse(layer.formulas.symbols[name]): array for name, array in layer.parameters().items()}
+def meanings(layer: Layer, z, arguments) -> dict:
+    """What symbols stand for: the parameters by their symbols, and what `where` says."""
+    known = {parse(layer.formulas.symbols[name]): array for name, array in layer.parameters().items()}
     known |= {
         Symbol("sigma"): lambda a: 1 / (1 + np.exp(-a)),
         Symbol("Phi"): np.vectorize(lambda a: (1 + math.erf(a / 2**0.5)) / 2),
@@ -146,8 +135,15 @@ def meanings(layer: Layer, z, y, delta, arguments) -> dict:
         Symbol("N"): len(z),
     }
     if isinstance(layer, Loss):
-        (t,) = arguments
+        t, *weights = arguments
         known |= {Symbol("t"): t, Symbol("M"): np.size(t), Symbol("K"): z.shape[-1]}
+        labels = t.dtype.kind == "i" and isinstance(layer, NLLLoss)
+        kept = t != layer.ignore_index if labels else np.ones(t.shape, bool)
+        if labels:
+            known |= {Symbol("t"): t[kept], Symbol("N"): kept.sum()}
+        for u in weights:
+            u = u if u.ndim == t.ndim or (isinstance(layer, NLLLoss) and not labels) else u[:, np.newaxis]
+            known |= {Symbol("u"): np.broadcast_to(u, t.shape)[kept] if labels else u, Symbol("D"): t[0].size}
         for symbol, name in (("w", "class_weights"), ("q", "q"), ("p", "pos_weight")):
             if getattr(layer, name, None) is not None:
                 known[Symbol(symbol)] = np.asarray(getattr(layer, name))
@@ -162,22 +158,18 @@ def meanings(layer: Layer, z, y, delta, arguments) -> dict:
         known |= {Symbol("P"): z.shape[2], Symbol("m"): z.argmax(axis=2)}
     if isinstance(layer, RBF):
         known[Symbol("gamma")] = np.exp(layer.log_gamma)
+    if getattr(layer, "groups", 1) > 1:
+        of_first, of_second = layer.weight.shape[:2]
+        known[Symbol("g")] = np.arange(of_first) // (of_first // layer.groups) * of_second
     if isinstance(layer, PoissonNLLLoss):
         known[Function("log")] = lambda a: np.log(np.where(a == 0, 1, a))
     if hasattr(layer, "eps") and not isinstance(layer, Loss):
         axis = -1
-        if isinstance(layer, BatchNorm1d | BatchNorm2d):
-            axis = (0, 2)
-            known |= {symbol: a[:, np.newaxis] for symbol, a in known.items() if symbol in (Symbol("w"), Symbol("b"))}
+        if isinstance(layer, BatchNorm1d | BatchNorm2d):  # channels last
+            axis = tuple(range(z.ndim - 1))
         known[Symbol("epsilon")] = np.finfo(float).eps if layer.eps is None else layer.eps
         known |= {Function("mean"): lambda a: a.mean(axis=axis, keepdims=True)}
         known |= {Function("var"): lambda a: a.var(axis=axis, keepdims=True)}
-        known[Accent("hat", Symbol("z"))] = (z - z.mean(axis=axis, keepdims=True)) / np.sqrt(
-            z.var(axis=axis, keepdims=True) + known[Symbol("epsilon")]
-        )
-        if isinstance(layer, RMSNorm):
-            mean_square = (z * z).mean(axis=axis, keepdims=True)
-            known[Accent("hat", Symbol("z"))] = z / np.sqrt(mean_square + known[Symbol("epsilon")])
     return known
 
 
@@ -195,28 +187,39 @@ def test_what_formulas_say_is_what_the_rules_do(case: Case):
         z = np.where(abs(z - kink) < 0.1, kink + 0.15, z)
     layer, z, arguments = unwrapped(layer, case.domain(z), case.arguments(SIZES, rng))
     layer = layer.with_parameters({name: rng.normal(size=a.shape) for name, a in layer.parameters().items()})
-    y, cache = layer.forward(z, *arguments)
-    delta = np.asarray(rng.normal(size=np.shape(y)))[()]
-    dz, gradients = layer.backpropagate(delta, cache)
-    formulas = layer.formulas
-    own = tuple(parse(symbol) for symbol in formulas.symbols.values())
+    if isinstance(layer, Loss):
+        compare(layer, z, arguments, layer.formulas_at(z, *arguments))
+    if not isinstance(layer, CrossEntropyLoss) or arguments[0].dtype.kind != "f":
+        compare(layer, z, arguments[:1], layer.formulas)
 
-    if isinstance(layer, BatchNorm1d | BatchNorm2d | GlobalAveragePool | GlobalMaxPool):  # places as one axis
+
+def compare(layer, z, arguments, formulas):
+    """The formulas at these arrays against the rules."""
+    y, cache = layer.forward(z, *arguments)
+    delta = np.asarray(np.random.default_rng(6).normal(size=np.shape(y)))[()]
+    dz, gradients = layer.backpropagate(delta, cache)
+    own = tuple(parse(symbol) for symbol in formulas.symbols.values())
+    if isinstance(layer, BatchNorm1d | BatchNorm2d):
+        z, y, delta, dz = (np.moveaxis(a, 1, -1) for a in (z, y, delta, dz))
+    if isinstance(layer, GlobalAveragePool | GlobalMaxPool):  # places as one axis
         z, dz = (a.reshape(*a.shape[:2], -1) for a in (z, dz))
-        if isinstance(layer, BatchNorm1d | BatchNorm2d):
-            y, delta = (a.reshape(*a.shape[:2], -1) for a in (y, delta))
+    known = meanings(layer, z, arguments)
     if isinstance(layer, BernoulliNLLLoss):  # of one column
         z, dz = z[:, 0], dz[:, 0]
+    if isinstance(layer, NLLLoss):  # n runs over all places of all rows that are not ignored
+        kept = arguments[0] != layer.ignore_index if arguments[0].dtype.kind == "i" else np.ones(len(z), bool)
+        assert not dz[~kept].any()
+        z, dz = z[kept], dz[kept]
+        y, delta = (a[kept] if np.ndim(a) else a for a in (y, delta))
     window = getattr(layer, "kernel_size", ())
     sizes = dict(zip("ij", window if isinstance(window, tuple) else (window,), strict=False))
 
     def evaluated(source, shape, sorted_=True):
-        known = meanings(layer, z, np.asarray(y), np.asarray(delta), arguments)
-        return Evaluator(known, dict(sizes)).rule(source, shape, sorted_, own)
+        arrays = {Z: z, Y: np.asarray(y), D: np.asarray(delta)}
+        return Evaluator({**known, **arrays}, dict(sizes)).rule(source, shape, sorted_, own)
 
     close(evaluated(formulas.forward, np.shape(y)), y)
-    if not isinstance(layer, RBF):  # whose z - c_k is that of one row
-        close(evaluated(formulas.backward, z.shape), dz)
+    close(evaluated(formulas.backward, z.shape), dz)
     for name, gradient in gradients.items():
         close(evaluated(formulas.gradients[name], gradient.shape, sorted_=False), gradient)
 

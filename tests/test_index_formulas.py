@@ -128,7 +128,7 @@ def test_convolutions(layer, shape):
     ids=repr,
 )
 def test_convolutions_in_groups(layer):
-    """Each group is a convolution of its own: g is where the channels of the group of the first index start."""
+    """Each group is a convolution of its own: g_o is where the channels of the group of o start."""
     z = np.random.default_rng(1).normal(size=(2, layer.in_channels, 3, 2)[: 2 + layer.rank])
     z_next, delta, dz, gradients = by_rules(layer, z)
     transposed, rank, rules = isinstance(layer, ConvTranspose2d), layer.rank, layer.formulas
@@ -141,7 +141,7 @@ def test_convolutions_in_groups(layer):
 
     def start(text):
         """g of the first index, written out."""
-        return re.sub(r"\bg\b", f"({first} // {shape[0] // layer.groups} * {shape[1]})", text)
+        return re.sub(rf"\bg_{first}\b", f"({first} // {shape[0] // layer.groups} * {shape[1]})", text)
 
     arrays = {"z": z, "d": delta, "W": layer.weight, "b": layer.bias}
     windows, places = "rs"[:rank], "hw"[:rank]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minigrad.explaining.tree import Tree
-from minigrad.typing import Array, Shapes
+from minigrad.typing import Shapes
 
 MOST = 4  # rows and columns of an array whose numbers are shown
 
@@ -63,10 +63,3 @@ def shape_words(shape: Shapes) -> str:
     if shape == ():
         return "a number"
     return str(shape)
-
-
-def is_hidden(array: Any, hidden: list[Array]) -> bool:
-    """The numbers are those of an array that is to be found."""
-    if not isinstance(array, np.ndarray | np.generic | float):
-        return False
-    return any(np.shape(array) == h.shape and np.array_equal(array, h, equal_nan=True) for h in hidden)

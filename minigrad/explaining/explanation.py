@@ -77,9 +77,7 @@ class Explanation:
         elif asked.rule == 2:
             found = [lines.line(naming.backward(node), node.delta, node, 2, "")]
         else:
-            found = [
-                lines.line(naming.gradient(node, name), node.gradients[name], node, 3, name) for name in asked.names
-            ]
+            found = [lines.gradient(node, name) for name in asked.names]
         solution = Explanation(self._worked, None)
         solution.sections = (Section(f"The solution: {asked}", (), tuple(found)),)
         return solution
@@ -138,10 +136,13 @@ class Explanation:
         """What is to be filled in, and what is at hand for it."""
         node = asked.node
         of = {1: {"": node.z_next}, 2: {"": node.z}, 3: node.parameters}[asked.rule]
-        lines = [
-            Line(equation(self._naming.plain(node, asked.rule, name), Blank()), shapes_of(of[name]))
-            for name in (asked.names if asked.rule == 3 else [""])
-        ]
+        lines = []
+        for name in asked.names if asked.rule == 3 else [""]:
+            left, shape = self._naming.plain(node, asked.rule, name), shapes_of(of[name])
+            if asked.rule == 3 and id(of[name]) in self._worked.summed:
+                lines.append(Line(Blank(), shape, said=(("the part of ", left, " that this place gives"),)))
+            else:
+                lines.append(Line(equation(left, Blank()), shape))
         symbols = {
             "delta": delta_at(node.above),
             "z": z_at(node.below),
@@ -149,10 +150,10 @@ class Explanation:
         } | {name: self._naming.parameter(node, name) for name in node.parameters}
         for name, value in asked.at_hand().items():
             left = Words(name)
-            shape = shapes_of(value) if isinstance(value, np.ndarray | np.generic | float | tuple) else None
-            if name == "cache":
+            if name == "cache":  # of any type
                 lines.append(Line(left, None, None, (("what rule 1 kept",),)))
             else:
+                shape = shapes_of(value) if isinstance(value, np.ndarray | np.generic | float | tuple) else None
                 lines.append(Line(equation(left, symbols[name]) if name in symbols else left, shape))
         gives = "a dictionary of arrays by name" if asked.rule == 3 and asked.name is None else "the array"
         wanted = ", ".join(list(asked.at_hand())[:2])
@@ -162,8 +163,9 @@ class Explanation:
     def _check(self) -> Said:
         if not self.gradients:
             return ("The cost has no parameters, so that there is no rule 3 to check.",)
-        if self._worked.checked:
-            return ("Checked: these gradients are those of cost.parameter_gradients, to the bit.",)
+        if self._worked.agreement:
+            parts = "these gradients, added up from their parts," if self._worked.summed else "these gradients"
+            return (f"Checked: {parts} are those of cost.parameter_gradients, {self._worked.agreement}.",)
         return ("NOT as cost.parameter_gradients gives them: check_layer(cost, x, target) says which rules disagree.",)
 
 

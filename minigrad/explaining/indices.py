@@ -24,7 +24,6 @@ from minigrad.explaining.tree import (
 RUNNING = (Symbol("sum"), Symbol("prod"), Function("max"), Function("min"))
 RELATED = (Operator("="), Operator("in"))
 CHANNELS = "ockm"  # which stand before places in an array
-GROUP = "g"  # where a group of channels starts, which is no index
 
 
 def free_indices(tree: Tree, own: Container[Tree] = (), sorted_: bool = True) -> list[str]:
@@ -33,7 +32,7 @@ def free_indices(tree: Tree, own: Container[Tree] = (), sorted_: bool = True) ->
         return []
     compared: list[str] = []
     found = [*_indices(tree, frozenset(), compared, own), *compared]
-    free = [name for name in dict.fromkeys(found) if name != GROUP]
+    free = list(dict.fromkeys(found))
     return sorted(free, key=lambda name: 0 if name == "n" else 1 if name in CHANNELS else 2) if sorted_ else free
 
 

@@ -17,8 +17,8 @@ WIDEST = 100  # letters of LaTeX, after which a line is broken
 
 
 def latex_page(sections: Sequence[Section]) -> str:
-    """All sections, one below the other."""
-    return "\n\n".join(_section(section) for section in sections)
+    """All sections, one below the other; a column of formulas may go on on the next page."""
+    return "{\\allowdisplaybreaks\n" + "\n\n".join(_section(section) for section in sections) + "\n\\par}"
 
 
 def sentence(said: Said) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from minigrad.checks import kind, label
@@ -33,7 +34,8 @@ from minigrad.explaining.tree import (
     with_scripts,
 )
 from minigrad.layer import Layer
-from minigrad.typing import Formulas
+from minigrad.losses import Penalty
+from minigrad.typing import Array, Formulas
 
 Z, Y, D = Macro("z"), Macro("y"), Macro("d")
 DOT = Operator("cdot")
@@ -46,6 +48,7 @@ class Sides(NamedTuple):
     left: Tree
     right: Tree
     definitions: tuple[Tree, ...] = ()
+    is_part: bool = False  # of what stands on the left, which is not written then
 
 
 class Naming:
@@ -55,7 +58,7 @@ class Naming:
         first: dict[int, tuple[Tree, str]] = {}  # of each array, its symbol and where it first stands
         for node in nodes:
             for name, array in node.parameters.items():
-                first.setdefault(id(array), (_symbol(node.layer, name), node.below))
+                first.setdefault(id(array), (_symbol(node, name), node.below))
         symbols = [symbol for symbol, _ in first.values()]
         self.of_array = {
             i: with_scripts(symbol, None, Number(number)) if symbols.count(symbol) > 1 else symbol
@@ -68,7 +71,7 @@ class Naming:
 
     def forward(self, node: Node) -> Sides:
         """z^(l+1) = ..."""
-        formulas = formulas_of(node.layer)
+        formulas = formulas_of(node)
         if formulas is not None:
             return self._put(node, z_at(node.above), formulas.forward, "forward")
         own = [self.parameter(node, name) for name in node.parameters]
@@ -79,18 +82,24 @@ class Naming:
 
     def backward(self, node: Node) -> Sides:
         """delta^l = ..."""
-        formulas, left = formulas_of(node.layer), delta_at(node.below)
+        formulas, left = formulas_of(node), delta_at(node.below)
         if formulas is not None:
             return self._put(node, left, formulas.backward, "backward")
         return Sides(left, row(delta_at(node.above), DOT, partial(z_at(node.above), z_at(node.below))))
 
     def gradient(self, node: Node, name: str) -> Sides:
         """dC/dparameter = ..."""
-        formulas, symbol = formulas_of(node.layer), _closed(self.parameter(node, name))
+        formulas, symbol = formulas_of(node), _closed(self.parameter(node, name))
         if formulas is not None and name in formulas.gradients:
             sides = self._put(node, symbol, formulas.gradients[name], f"gradients[{name!r}]", sorted_=False)
             return sides._replace(left=d_by(sides.left))
         return Sides(d_by(symbol), row(delta_at(node.above), DOT, partial(z_at(node.above), symbol)))
+
+    def penalty(self, penalty: Penalty, theta: Array, node: Node) -> tuple[Tree, Tree]:
+        """What a penalty adds to the cost, and to rule 3."""
+        meaning: dict[Tree, Tree] = {Symbol("theta"): self.of_array[id(theta)], D: delta_at(node.above)}
+        value, slope = (substituted(_read(penalty, source, "written"), meaning) for source in penalty.written)
+        return value, slope
 
     def plain(self, node: Node, rule: int, name: str) -> Tree:
         """The left-hand side, whose indices would give something away."""
@@ -100,20 +109,26 @@ class Naming:
 
     def _put(self, node: Node, left: Tree, source: str, where: str, sorted_: bool = True) -> Sides:
         """A formula of the layer at its place; what it gives has the indices that no sum runs over."""
-        tree = _read(node.layer, source, where)
-        own = [_symbol(node.layer, name) for name in node.parameters]
+        tree = _read(node.layer, source, f"formulas.{where}")
+        own = [_symbol(node, name) for name in node.parameters]
         tree, *further = definitions(tree)
         left = with_indices(left, free_indices(tree, own, sorted_))
         if node.insides:
-            tree = _with_insides(tree, node)
+            tree, *further = (_with_insides(part, node) for part in (tree, *further))
         meaning: dict[Tree, Tree] = {Z: z_at(node.below), Y: z_at(node.above), D: delta_at(node.above)}
-        meaning |= {_symbol(node.layer, name): self.parameter(node, name) for name in node.parameters}
+        meaning |= {_symbol(node, name): self.parameter(node, name) for name in node.parameters}
         return Sides(left, substituted(tree, meaning), tuple(substituted(other, meaning) for other in further))
 
 
-def formulas_of(layer: Layer) -> Formulas | None:
-    """The formulas of a layer, None where it has none (TypeError)."""
+def formulas_of(node: Node) -> Formulas | None:
+    """The formulas of a layer as they are in this pass, None where it has none (TypeError).
+
+    A layer whose formulas depend on what it is given has `formulas_at`, which takes what rule 1 takes.
+    """
+    layer = node.layer
     found: Any = getattr(layer, "formulas", None)
+    if found is not None and _sees_the_pass(type(layer)):
+        found = layer.formulas_at(node.z, *node.arguments, **node.options)  # type: ignore[attr-defined]
     if found is not None and not isinstance(found, Formulas):
         raise TypeError(
             f"{label(layer)} must have formulas as minigrad.typing.Formulas(forward=..., backward=...), "
@@ -122,9 +137,15 @@ def formulas_of(layer: Layer) -> Formulas | None:
     return found
 
 
-def where_of(layer: Layer) -> str:
+def _sees_the_pass(cls: type) -> bool:
+    """It has `formulas_at`, and no class below has other formulas."""
+    owner: Mapping[str, Any] = next((vars(c) for c in cls.__mro__ if "formulas_at" in vars(c)), {})
+    return "formulas" in owner and owner["formulas"] is inspect.getattr_static(cls, "formulas")
+
+
+def where_of(node: Node) -> str:
     """What other symbols in the formulas mean, with Greek letters."""
-    formulas = formulas_of(layer)
+    formulas = formulas_of(node)
     return "" if formulas is None else WORD.sub(lambda found: GREEK[found[0]], formulas.where)
 
 
@@ -139,21 +160,21 @@ def hint(layer: Layer) -> str:
     )
 
 
-def _symbol(layer: Layer, name: str) -> Tree:
+def _symbol(node: Node, name: str) -> Tree:
     """The symbol of a parameter: as its formulas say, else its name."""
-    formulas = formulas_of(layer)
+    layer, formulas = node.layer, formulas_of(node)
     if formulas is not None and name in formulas.symbols:
-        return _read(layer, formulas.symbols[name], f"symbols[{name!r}]")
+        return _read(layer, formulas.symbols[name], f"formulas.symbols[{name!r}]")
     if len(name) == 1 or name in GREEK:
         return Symbol(name)
     return Words(name)
 
 
-def _read(layer: Layer, source: str, where: str) -> Tree:
+def _read(owner: object, source: str, where: str) -> Tree:
     try:
         return parse(source)
     except FormulaError as error:
-        error.add_note(f"in formulas.{where} of {label(layer)}")
+        error.add_note(f"in {where} of {label(owner)}")
         raise
 
 

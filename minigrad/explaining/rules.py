@@ -11,11 +11,10 @@ import numpy as np
 from minigrad.checks import label
 from minigrad.explaining.as_text import as_text
 from minigrad.explaining.blank import Asked
-from minigrad.explaining.document import Hidden, Line, Said, is_hidden
+from minigrad.explaining.document import Hidden, Line, Said
 from minigrad.explaining.naming import Naming, Sides, d_by, formulas_of, hint, where_of
-from minigrad.explaining.penalties import penalty_of, slope_of
-from minigrad.explaining.stack import Node, Worked, delta_at, everywhere, z_at
-from minigrad.explaining.tree import Blank, Operator, Symbol, Tree, Words, equation, partial, row
+from minigrad.explaining.stack import Node, Worked, delta_at, everywhere, penalties_of, slope_of, z_at
+from minigrad.explaining.tree import Blank, Operator, Symbol, Tree, Words, equation, items_of, partial, row
 from minigrad.losses import Penalized
 from minigrad.shapes import shapes_of
 
@@ -28,6 +27,7 @@ class Lines:
     def __init__(self, worked: Worked, naming: Naming, asked: Asked | None) -> None:
         self.worked, self.naming, self.asked = worked, naming, asked
         self.hinted: set[type] = set()
+        self.defined: set[tuple[int, Tree]] = set()  # at each node, on the way down
 
     def up(self, nodes: Sequence[Node], depth: int = 0) -> list[Line]:
         """Rule 1 of each layer, from the lowest up."""
@@ -63,9 +63,7 @@ class Lines:
                     lines += self.down(inside, depth + 1)
             for name in node.parameters:
                 if name in node.gradients:
-                    lines.append(
-                        self.line(self.naming.gradient(node, name), node.gradients[name], node, 3, name, (), depth)
-                    )
+                    lines.append(self.gradient(node, name, depth))
             if isinstance(node.layer, Penalized):
                 lines += self.penalties(node, depth)
                 sides = Sides(delta_at(node.below), delta_at(node.above))
@@ -81,17 +79,31 @@ class Lines:
         kept = ", kept as it is: rule 3 is skipped" if node.frozen else ""
         return Line(None, heading=f"{name}{kept}", depth=depth)
 
+    def gradient(self, node: Node, name: str, depth: int = 0) -> Line:
+        """Rule 3 for one parameter; where its gradient has several parts, this is one of them."""
+        sides = self.naming.gradient(node, name)
+        is_part = id(node.parameters[name]) in self.worked.summed
+        return self.line(sides._replace(is_part=is_part), node.gradients[name], node, 3, name, (), depth)
+
+    def hides(self, node: Node, rule: int, name: str) -> bool:
+        """The formula is asked for, or is that of a layer of the kind."""
+        return self.asked is not None and self.asked.hides(node.layer, rule, name)
+
     def line(
         self, sides: Sides, value: Any, node: Node, rule: int, name: str, said: tuple[Said, ...] = (), depth: int = 0
     ) -> Line:
         """left = right, and its numbers; blank where it is asked for, and the formula in all layers of the kind."""
-        if self.asked is not None and self.asked.hides(node.layer, rule, name):
-            sides = Sides(self.naming.plain(node, rule, name), Blank())
-        if sides.definitions:
-            first, *others = sides.definitions
+        if self.hides(node, rule, name):
+            sides = Sides(self.naming.plain(node, rule, name), Blank(), is_part=sides.is_part)
+        if sides.is_part:
+            said = (("a part of ", sides.left), *said)
+        definitions = [tree for tree in sides.definitions if rule == 1 or (id(node), tree) not in self.defined]
+        self.defined |= {(id(node), tree) for tree in definitions}
+        if definitions:
+            first, *others = definitions
             said = (("with ", first, *(part for other in others for part in (", ", other))), *said)
         return Line(
-            equation(sides.left, sides.right),
+            sides.right if sides.is_part else equation(sides.left, sides.right),
             shapes_of(value),
             self.shown(value),
             said,
@@ -101,19 +113,19 @@ class Lines:
 
     def shown(self, value: Any) -> Any:
         """The numbers of an array, unless they are asked for."""
-        if self.asked is not None and is_hidden(value, self.asked.hidden):
+        if self.asked is not None and self.asked.is_hidden(value):
             return Hidden()
         return value if isinstance(value, np.ndarray | np.generic | float | int) else None
 
     def said(self, node: Node) -> tuple[Said, ...]:
         """What the symbols of a layer mean, or how it gets formulas; once for each class."""
         layer = node.layer
-        if isinstance(layer, Penalized) or (formulas_of(layer) is None and type(layer) in self.hinted):
+        if isinstance(layer, Penalized) or (formulas_of(node) is None and type(layer) in self.hinted):
             return ()
-        if formulas_of(layer) is None:
+        if formulas_of(node) is None:
             self.hinted.add(type(layer))
             return ((hint(layer),),)
-        where = where_of(layer)
+        where = where_of(node)
         return ((f"where {where}",),) if where else ()
 
     # What stands in a container.
@@ -143,19 +155,18 @@ class Lines:
     def penalized(self, node: Node) -> Sides:
         """C plus each penalty."""
         items: list[Tree] = [z_at(node.below)]
-        for penalty, _, theta in node.layer._penalized(node.layer.cost.parameters()):  # type: ignore[attr-defined]
-            items += [Operator("+"), *penalty_of(penalty, self.naming.of_array[id(theta)])]
+        for penalty, theta in penalties_of(node):
+            items += [Operator("+"), *items_of(self.naming.penalty(penalty, theta, node)[0])]
         return Sides(z_at(node.above), row(*items))
 
     def penalties(self, node: Node, depth: int) -> list[Line]:
         """What each penalty adds to the gradients."""
         lines = []
-        for penalty, _, theta in node.layer._penalized(node.layer.cost.parameters()):  # type: ignore[attr-defined]
-            symbol = self.naming.of_array[id(theta)]
-            right = row(*slope_of(penalty, symbol, delta_at(node.above)))
-            added = penalty.strength * penalty.gradient(theta)
-            said: Said = (f"added by {penalty!r} to ", d_by(symbol))
-            lines.append(Line(right, theta.shape, self.shown(added), (said,), rule="rule 3", depth=depth))
+        for penalty, theta in penalties_of(node):
+            said: Said = (f"added by {penalty!r} to ", d_by(self.naming.of_array[id(theta)]))
+            _, right = self.naming.penalty(penalty, theta, node)
+            added = self.shown(slope_of(penalty, theta, node))
+            lines.append(Line(right, theta.shape, added, (said,), rule="rule 3", depth=depth))
         return lines
 
     # The whole chain.
@@ -170,14 +181,24 @@ class Lines:
                 symbol = self.naming.parameter(node, name)
                 _, _, chains = found.setdefault(id(array), (symbol, array, []))
                 chains.append(_product(node, symbol))
+            for penalty, theta in penalties_of(node):
+                found[id(theta)][2].append(self.naming.penalty(penalty, theta, node)[1])
         lines = []
         for i, (symbol, array, chains) in found.items():
             items: list[Tree] = []
             for chain in chains:
-                items += [Operator("+"), chain] if items else [chain]
+                items += [Operator("+"), *items_of(chain)] if items else [chain]
             said: Said = (f"{self.worked.names[i]}",)
-            lines.append(Line(equation(d_by(symbol), row(*items)), np.shape(array), None, (said,)))
+            total = self.total(array) if i in self.worked.summed else None
+            lines.append(Line(equation(d_by(symbol), row(*items)), np.shape(array), total, (said,)))
         return lines
+
+    def total(self, array: Any) -> Any:
+        """The numbers of a gradient of several parts, unless one of these is asked for."""
+        asked = self.asked if self.asked is not None and self.asked.rule == 3 else None
+        if asked is not None and any(asked.node.parameters[name] is array for name in asked.names):
+            return Hidden()
+        return self.shown(self.worked.gradients[self.worked.names[id(array)]])
 
 
 def _named(symbol: Tree, name: str) -> Tree:

@@ -12,9 +12,11 @@ from minigrad.checks import label, shape_of
 from minigrad.containers import Container, Frozen, Sequential
 from minigrad.explaining.tree import Number, Operator, Scripts, Symbol, Tree, row, with_scripts
 from minigrad.layer import Layer
-from minigrad.losses import Penalized
+from minigrad.losses import Penalized, Penalty
 from minigrad.typing import Array, Gradients
 from minigrad.watching.watched import Event, parts_of, sharing, watch
+
+BIT, ROUNDING = "to the bit", "to rounding"
 
 
 @dataclass
@@ -60,7 +62,8 @@ class Worked:
     value: Any
     gradients: Gradients
     names: dict[int, str]  # of the parameters, by the array
-    checked: bool  # the gradients are those of parameter_gradients, to the bit
+    summed: set[int]  # the arrays whose gradient has several parts: from several places, or penalties
+    agreement: str  # of all parts, added up, with parameter_gradients: BIT, ROUNDING, or "" where they differ
 
 
 def work(cost: Layer, x: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Worked:
@@ -85,9 +88,23 @@ def work(cost: Layer, x: Any, arguments: tuple[Any, ...], options: dict[str, Any
         separate = again.parameter_gradients(1.0, again.forward(x, *arguments, **options)[1])
     nodes = _Numbering(events[:count], events[count:]).chain(twin, "", "", 1)
     _route(nodes, ())
-    same = all(np.array_equal(gradients[name], array, equal_nan=True) for name, array in separate.items())
     names = {id(array): name for name, array in reversed(twin.parameters().items())}
-    return Worked(cost, nodes, value, gradients, names, same and _add_up(nodes, gradients, names))
+    total, summed = _added_up(nodes, names)
+    found = {_agreement(gradients, separate), _agreement(total, separate)}
+    agreement = "" if "" in found else ROUNDING if ROUNDING in found else BIT
+    return Worked(cost, nodes, value, gradients, names, summed, agreement)
+
+
+def penalties_of(node: Node) -> list[tuple[Penalty, Array]]:
+    """Each penalty that stands there, with each array that it matches."""
+    if not isinstance(node.layer, Penalized):
+        return []
+    return [(penalty, theta) for penalty, _, theta in node.layer._penalized(node.layer.cost.parameters())]
+
+
+def slope_of(penalty: Penalty, theta: Array, node: Node) -> Any:
+    """What a penalty adds to rule 3."""
+    return node.delta_next * penalty.strength * penalty.gradient(theta)
 
 
 def everywhere(nodes: list[Node]) -> Iterator[Node]:
@@ -179,26 +196,34 @@ def _route(nodes: list[Node], above: tuple[str, ...]) -> None:
             _route(inside, (*taker[0].route, taker[0].below) if taker and taker is not inside else above)
 
 
-def _add_up(nodes: list[Node], gradients: Gradients, names: dict[int, str]) -> bool:
-    """What rule 3 gave at the places of each parameter, added up, is its gradient, to rounding where it has several."""
-    total: Gradients = {}
-    several = set()
+def _added_up(nodes: list[Node], names: dict[int, str]) -> tuple[Gradients, set[int]]:
+    """What rule 3 gave at all places of each parameter, and its penalties, added up; and which have several parts."""
+    parts: dict[int, list[Any]] = {}
     for node in reversed(list(everywhere(nodes))):
         for own, array in node.parameters.items():
-            if (name := names.get(id(array))) is None or own not in node.gradients:
-                continue
-            several |= {name} & total.keys()
-            total[name] = total[name] + node.gradients[own] if name in total else node.gradients[own]
-    # What a penalty adds stands in the rule 3 of Penalized, which has all gradients.
-    penalized = next((node for node in reversed(nodes) if isinstance(node.layer, Penalized)), None)
-    if penalized is not None:
-        total |= penalized.gradients
-    return total.keys() == gradients.keys() and all(
-        np.allclose(total[name], array, rtol=1e-5, atol=0, equal_nan=True)
-        if name in several
-        else np.array_equal(total[name], array, equal_nan=True)
-        for name, array in gradients.items()
-    )
+            if id(array) in names and own in node.gradients:
+                parts.setdefault(id(array), []).append(node.gradients[own])
+    for node in everywhere(nodes):
+        for penalty, theta in penalties_of(node):
+            parts.setdefault(id(theta), []).append(slope_of(penalty, theta, node))
+    total = {names[i]: sum(given[1:], start=given[0]) for i, given in parts.items()}
+    return total, {i for i, given in parts.items() if len(given) > 1}
+
+
+def _agreement(found: Gradients, right: Gradients) -> str:
+    """How closely two gradients agree."""
+    if found.keys() != right.keys():
+        return ""
+    pairs = [(np.asarray(found[name]), np.asarray(array)) for name, array in right.items()]
+    if all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
+        return BIT
+    return ROUNDING if all(a.shape == b.shape and _is_close(a, b) for a, b in pairs) else ""
+
+
+def _is_close(found: Array, right: Array) -> bool:
+    """They differ by no more than sums of another order do."""
+    size = np.abs(right[np.isfinite(right)]).max(initial=0.0)
+    return np.allclose(found, right, rtol=0, atol=1000 * np.finfo(right.dtype).eps * size, equal_nan=True)
 
 
 def _letters(i: int) -> str:

@@ -9,40 +9,50 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.explaining.blank import parameters_at_hand
+from minigrad.explaining.fitting import protected, taken
 from minigrad.explaining.stack import Node
+from minigrad.shapes import shapes_of
 from minigrad.typing import Array
 
 CLOSE = 1e-9  # of the largest entry, in float64; of another type, as many of its roundings
 
 
-def same_function(node: Node, function: Callable[..., Any]) -> str:
-    """How an answer differs from rule 1 of a layer; "" where it does not."""
-    wanted = inspect.signature(function).parameters
-    taken = list(inspect.signature(type(node.layer).forward).parameters)[2:]
-    for words, z, arguments in _inputs(node):
-        layer = copy.deepcopy(node.layer)
+def same_function(node: Node, function: Callable[..., Any]) -> tuple[str, int]:
+    """How an answer differs from rule 1 of a layer, "" where it does not; and at how many other z it was tried."""
+    names = list(inspect.signature(type(node.layer).forward).parameters)[2:]
+    others = -1
+    for words, z, arguments, options in _inputs(node):
         with np.errstate(all="ignore"):
-            right = layer.forward(z, *arguments, **node.options)[0]
-            if not _equal(layer.forward(z, *arguments, **node.options)[0], right):
-                return "the layer draws random numbers in rule 1, so that no answer can be compared with it"
-            held = {"z": z, **dict(zip(taken, arguments, strict=False)), **node.options, **node.parameters}
             try:
-                found = function(**{name: held[name] for name in wanted if name in held})
+                right = copy.deepcopy(node.layer).forward(z, *arguments, **options)[0]
+            except (ValueError, ArithmeticError):  # out of the domain of the layer, or too few rows for it
+                continue
+            held = {"z": z, **dict(zip(names, arguments, strict=False)), **options, **parameters_at_hand(node.layer)}
+            try:
+                found = function(**protected(taken(function, held)))
             except Exception as error:
-                return f"it raises {type(error).__name__}: {error}; with {words}"
-        for part, (a, b) in enumerate(zip(_parts(found), _parts(right), strict=False)):
+                if "read-only" in str(error):
+                    return f"it writes into what it is given ({error}): rules are pure, work on a copy", others
+                return f"it raises {type(error).__name__}: {error}; with {words}", others
+        others += 1
+        if shapes_of(found) != shapes_of(right):
+            return f"it gives shape {shapes_of(found)}, and not {shapes_of(right)}; seen with {words}", others
+        for part, (a, b) in enumerate(zip(_parts(found), _parts(right), strict=True)):
             of = f" of part {part}" if type(right) is tuple else ""
             if said := difference(np.asarray(a), np.asarray(b), len(_parts(z)[0])):
-                return f"{said}{of}; seen with {words}"
-    return ""
+                return f"{said}{of}; seen with {words}", others
+    return "", others
 
 
 def difference(found: Array, right: Array, rows: int) -> str:
     """How an array differs from the right one; "" where it does not."""
-    if found.shape != right.shape:
-        return f"it gives shape {found.shape}, and not {right.shape}"
+    if found.dtype.kind != right.dtype.kind:
+        return f"it gives numbers of {found.dtype}, and not of {right.dtype}"
     if _close(found, right):
         return ""
+    if found.dtype != right.dtype and _close(found, right.astype(found.dtype)):
+        return f"every entry is a {found.dtype} number: it is computed in single precision"
     factors: dict[float, str] = {
         -1: "its sign is wrong",
         rows: "it is N times the right one, the size of the batch",
@@ -63,23 +73,29 @@ def difference(found: Array, right: Array, rows: int) -> str:
     return f"{at}it gives {found[worst]:.6g}, the layer gives {right[worst]:.6g}; {wrong} of {off.size} entries differ"
 
 
-def _inputs(node: Node) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """Inputs of the layer's domain: that of the explanation, others near it, and one row of it."""
+def _inputs(node: Node) -> Iterator[tuple[str, Any, tuple[Any, ...], dict[str, Any]]]:
+    """That of the explanation, others near it, smaller ones for a domain with a limit, and one row of it."""
     rng = np.random.default_rng(0)
-    yield "the z of the explanation", node.z, node.arguments
+    options = dict(node.options)
+    yield "the z of the explanation", node.z, node.arguments, options
 
-    def moved(z: Array) -> Array:
-        return np.asarray(z * rng.uniform(0.5, 1.5, z.shape), z.dtype) if z.dtype.kind == "f" else z
+    def moved(z: Array, largest: float) -> Array:
+        if z.dtype.kind == "f":
+            return np.asarray(z * rng.uniform(0.5, largest, z.shape), z.dtype)
+        return rng.permuted(z.ravel()).reshape(z.shape)
 
-    for _ in range(3):
-        z = tuple(map(moved, node.z)) if type(node.z) is tuple else moved(node.z)
-        yield "other numbers", z, node.arguments
+    for largest in (1.5, 1.5, 1.0, 1.0):
+        z = tuple(moved(part, largest) for part in node.z) if type(node.z) is tuple else moved(node.z, largest)
+        yield "other numbers", z, node.arguments, options
     rows = len(_parts(node.z)[0])
     if rows > 1:
-        first = slice(0, 1)
-        z = tuple(part[first] for part in node.z) if type(node.z) is tuple else node.z[first]
-        cut = tuple(a[first] if np.ndim(a) and len(a) == rows else a for a in node.arguments)
-        yield "a batch of one", z, cut
+
+        def first(value: Any) -> Any:
+            return value[:1] if np.ndim(value) and len(value) == rows else value
+
+        z = tuple(map(first, node.z)) if type(node.z) is tuple else first(node.z)
+        cut = {name: first(value) for name, value in options.items()}
+        yield "a batch of one", z, tuple(map(first, node.arguments)), cut
 
 
 def _close(a: Array, b: Array) -> bool:
@@ -87,10 +103,6 @@ def _close(a: Array, b: Array) -> bool:
     scale = np.abs(b).max(initial=0.0)
     close = max(CLOSE, 100 * float(eps)) * (float(scale) if np.isfinite(scale) else 1.0)
     return bool(np.allclose(a, b, rtol=close if scale else 0.0, atol=close, equal_nan=True))
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return all(np.array_equal(p, q, equal_nan=True) for p, q in zip(_parts(a), _parts(b), strict=True))
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -40,6 +40,11 @@ class Fusion(Container):
 
     one_pass: bool = False  # `value_and_gradients` is what it is for
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.output_shape is Layer.output_shape:  # what it stands for says it, whatever its rules
+            cls.output_shape = Fusion.output_shape  # type: ignore[method-assign]
+
     def __init__(self, *layers: Layer) -> None:
         require_layers(type(self), layers)
         self.plain = Sequential(*layers)  # the stack that it stands for

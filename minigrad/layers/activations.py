@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.checks import require_delta, require_floating, require_shape
 from minigrad.kernels import log_sigmoid, positive_part, sigmoid
 from minigrad.layer import Layer
+from minigrad.shapes import is_outdated
 from minigrad.typing import Array, Formulas, Shape
 
 
@@ -30,6 +31,8 @@ class Elementwise(Layer):
         super().__init_subclass__()
         if cls.keeps not in ("output", "input"):
             raise ValueError(f"{cls.__name__}.keeps must be 'output' or 'input', got {cls.keeps!r}")
+        if is_outdated(cls, "formulas", ("f", "df"), Elementwise):
+            cls.formulas = Elementwise.formulas
 
     def f(self, z: Array) -> Array:
         """The function."""

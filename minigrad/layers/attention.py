@@ -43,21 +43,30 @@ class ScaledDotProductAttention(Layer):
     @property
     def formulas(self) -> Formulas:  # type: ignore[override]
         """With M, where there is a mask."""
-        p, s = self.written("q", "k"), r"S = \frac{1}{\sqrt{E}} P \odot (D - \sum_j P_j D_j)"
+        return self._formulas(False)
+
+    def formulas_at(self, z: Any, mask: Array | None = None) -> Formulas | None:
+        """With a mask that is given."""
+        return self._formulas(mask is not None)
+
+    def _formulas(self, masked: bool) -> Formulas:
+        p = self.written("q", "k", masked)
+        s = r"S = \frac{1}{\sqrt{E}} P \odot (D - \sum_j P_j D_j)"
         return Formulas(
             forward=f"{p} v",
             backward=rf"(S k, S^\top q, P^\top \d), \quad {s}, \quad D = \d v^\top, \quad P = {p}",
-            where="z = (q, k, v), E is the width of q, and softmax and sum go along the rows of k" + self.of_mask(),
+            where="z = (q, k, v), E is the width of q, and softmax and sum go along the rows of k"
+            + self.of_mask(masked),
         )
 
-    def written(self, q: str, k: str) -> str:
+    def written(self, q: str, k: str, masked: bool = False) -> str:
         """The weights in LaTeX, of these letters."""
-        masked = " + M" if self.causal or self.mask is not None else ""
-        return rf"\operatorname{{softmax}}\left( \frac{{{q} {k}^\top}}{{\sqrt{{E}}}}{masked} \right)"
+        added = " + M" if masked or self.causal or self.mask is not None else ""
+        return rf"\operatorname{{softmax}}\left( \frac{{{q} {k}^\top}}{{\sqrt{{E}}}}{added} \right)"
 
-    def of_mask(self) -> str:
+    def of_mask(self, masked: bool = False) -> str:
         """What M is, where there is one."""
-        if not self.causal and self.mask is None:
+        if not masked and not self.causal and self.mask is None:
             return ""
         return "; M is 0 where a row may attend, or what the mask adds there, and minus infinity elsewhere"
 

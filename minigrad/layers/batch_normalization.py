@@ -25,6 +25,8 @@ class _BatchNorm(Normalization):
     """
 
     rows_independent = False
+    output_shape = Normalization.output_shape
+    formulas = Normalization.formulas
     means = "the batch, and all places p in a channel"
     pixels: tuple[tuple[str, ...], ...] = ()  # the axes that may come after the channels
     running_mean: Array | None = None
@@ -169,12 +171,16 @@ class BatchNormAtInference(Container):
         names = self.norm.parameter_names
         of_training = written(True, names, True, "")
         weighted = r" \odot w" * ("weight" in names)
+        z_hat = r", \quad \hat{\z} = \frac{\z - \mu}{\sqrt{v + \epsilon}}"
         return Formulas(
             forward=r"\frac{\z - \mu}{\sqrt{v + \epsilon}}" + weighted + " + b" * ("bias" in names),
             backward=r"\d" + weighted + r" \odot \frac{1}{\sqrt{v + \epsilon}}",
-            gradients={f"norm.{name}": formula for name, formula in of_training.gradients.items()},
+            gradients={
+                f"norm.{name}": formula.partition(r", \quad")[0] + z_hat * (name == "weight")
+                for name, formula in of_training.gradients.items()
+            },
             symbols={f"norm.{name}": symbol for name, symbol in of_training.symbols.items()},
-            where="mu and v are the running mean and variance of each channel, and z hat is what w multiplies",
+            where=f"mu and v are the running mean and variance of each channel; {of_training.where}".removesuffix("; "),
         )
 
     def output_shape(self, shape: Shape) -> Shape:

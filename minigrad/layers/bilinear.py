@@ -19,6 +19,7 @@ from minigrad.checks import (
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
+from minigrad.layers.many_rows import with_rows
 from minigrad.shapes import require_shapes
 from minigrad.typing import Array, Formulas, Gradients, Seed, Shape, Shapes
 
@@ -79,6 +80,10 @@ class Bilinear(LazyLayer):
             symbols={"weight": "W", "bias": "b"},
             where="z = (u, v), with the features i of u and j of v; o is an output, n a row",
         )
+
+    def formulas_at(self, z: Any) -> Formulas | None:
+        """With what its rows are."""
+        return with_rows(self.formulas, z)
 
     def output_shape(self, shape: Shapes) -> Shape:
         require_shapes(self, shape, 2)

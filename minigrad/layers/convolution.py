@@ -100,7 +100,9 @@ class _Convolution(LazyLayer):
         """With the bias, if there is one, of output channel `letter`."""
         has_bias = "bias" in self.parameter_names
         of_bias = rf"\sum_{{n, {places}}} \d_{{n, {letter}, {places}}}"
-        group = "" if self.groups == 1 else "; the second index of W counts within a group, which starts at g"
+        o, own, other = ("o", "O", "C") if letter == "o" else ("c", "C", "O")
+        start = f"g_{o} = ({other}/G) floor({o} G / {own}) is the first channel of the group of {o}"
+        group = "" if self.groups == 1 else f"; {start}, of G = {self.groups} groups of C channels in and O out"
         return Formulas(
             forward=f"{forward} + b_{letter}" if has_bias else forward,
             backward=backward,
@@ -151,7 +153,7 @@ class _Correlation(_Convolution):
         return (shape[0], self.out_channels, *require_counts(self, shape, self.windows))
 
     def multiply_adds(self, shape: Shape) -> int:
-        counts = require_counts(self, shape, self.windows)
+        counts = self.output_shape(shape)[2:]
         return shape[0] * math.prod(counts) * math.prod(self.weight_shape(shape[1]))
 
     def forward(self, z: Array) -> tuple[Array, Array]:
@@ -267,6 +269,7 @@ class ConvTranspose2d(_Convolution):
         return shape_next
 
     def multiply_adds(self, shape: Shape) -> int:
+        self.output_shape(shape)
         return shape[0] * math.prod(shape[2:]) * math.prod(self.weight_shape(shape[1]))
 
     def forward(self, z: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ from minigrad.checks import (
 from minigrad.initializers import Initializer, initialize, normal
 from minigrad.layer import Layer
 from minigrad.layers.lazy import LazyLayer, Make
+from minigrad.layers.many_rows import with_rows
 from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
@@ -67,6 +68,10 @@ class Embedding(Layer):
         self.weight = initialize(weight_initializer or normal(1.0), shape, generator, dtype)
         if self.padding_idx is not None:
             self.weight[self.padding_idx] = 0
+
+    def formulas_at(self, z: Any) -> Formulas | None:
+        """With what its rows are."""
+        return with_rows(self.formulas, z, 0)
 
     def output_shape(self, shape: Shape) -> Shape:
         require_shape(self, shape)
@@ -130,6 +135,10 @@ class PositionalEncoding(Layer):
         backward=r"\d",
         where="P_(t, 2i) = sin(t / base^(2i / D)), P_(t, 2i + 1) = cos(t / base^(2i / D)) at step t",
     )
+
+    def formulas_at(self, z: Any) -> Formulas:
+        """With base, and the width D."""
+        return self.formulas._replace(where=f"{self.formulas.where}; base = {self.base:g}, D = {np.shape(z)[-1]}")
 
     def __init__(self, base: float = 10000.0) -> None:
         if not isinstance(base, int | float | np.integer | np.floating) or not 1 < base < float("inf"):

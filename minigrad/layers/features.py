@@ -13,6 +13,7 @@ from minigrad.initializers import Initializer, constant, normal
 from minigrad.kernels import squared_distances
 from minigrad.layer import Layer
 from minigrad.layers.lazy import LazyLayer, Make
+from minigrad.layers.many_rows import with_rows
 from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
@@ -33,8 +34,8 @@ class RBF(LazyLayer):
 
     parameter_names = ("centers", "log_gamma")
     formulas = Formulas(
-        forward=r"\exp(-\gamma_k \lVert \z - c_k \rVert^2)",
-        backward=r"-2 \sum_k \d_k \y_k \gamma_k (\z - c_k)",
+        forward=r"\exp(-\gamma_k \lVert \z_n - c_k \rVert^2)",
+        backward=r"-2 \sum_k \d_{n, k} \y_{n, k} \gamma_k (\z_n - c_k)",
         gradients={
             "centers": r"2 \gamma_k \sum_n \d_{n, k} \y_{n, k} (\z_n - c_k)",
             "log_gamma": r"-\gamma_k \sum_n \d_{n, k} \y_{n, k} \lVert \z_n - c_k \rVert^2",
@@ -63,6 +64,10 @@ class RBF(LazyLayer):
         for_centers, for_log_gamma = self._initializers
         self.centers = make(for_centers or normal(1.0), (self.num_centers, width))
         self.log_gamma = make(for_log_gamma or constant(-log(width)), (self.num_centers,))
+
+    def formulas_at(self, z: Any) -> Formulas | None:
+        """With what its rows are."""
+        return with_rows(self.formulas, z)
 
     def output_shape(self, shape: Shape) -> Shape:
         require_shape(self, shape)

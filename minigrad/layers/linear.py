@@ -11,6 +11,7 @@ from minigrad.checks import ShapeError, require_count, require_delta, require_fl
 from minigrad.initializers import Initializer, uniform
 from minigrad.kernels import affine, column_sums, times, transposed_product
 from minigrad.layers.lazy import LazyLayer, Make
+from minigrad.layers.many_rows import with_rows
 from minigrad.typing import Array, Formulas, Gradients, Seed, Shape
 
 
@@ -65,6 +66,10 @@ class Linear(LazyLayer):
             gradients={"weight": r"\d^\top \z"} | ({"bias": r"\sum_n \d_n"} if has_bias else {}),
             symbols={"weight": "W", "bias": "b"},
         )
+
+    def formulas_at(self, z: Any) -> Formulas | None:
+        """With what its rows are."""
+        return with_rows(self.formulas, z)
 
     def output_shape(self, shape: Shape) -> Shape:
         require_shape(self, shape)

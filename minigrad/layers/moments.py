@@ -77,16 +77,19 @@ def written(centring: bool, names: Sequence[str], of_channels: bool, where: str)
     centred = r"\z - \operatorname{mean}(\z)" if centring else r"\z"
     d = r"w \odot \d" if weighted else r"\d"
     first = rf"{d} - \operatorname{{mean}}({d})" if centring else d
-    dz = rf"s \odot \left( {first} - \hat{{z}} \odot \operatorname{{mean}}({d} \odot \hat{{z}}) \right)"
-    z_hat = rf"\hat{{z}} = {f'({centred})' if centring else centred} \odot s, \quad s = \frac{{1}}{{{root}}}"
-    n, of_one = ("n, p", "n, c, p") if of_channels else ("n", "n")
+    dz = rf"s \odot \left( {first} - \hat{{\z}} \odot \operatorname{{mean}}({d} \odot \hat{{\z}}) \right)"
+    z_hat = rf", \quad \hat{{\z}} = {f'({centred})' if centring else centred} \odot s, \quad s = \frac{{1}}{{{root}}}"
+    # Of channels, the sum is over all axes but theirs; else over the rows.
+    summed, index = (r"\sum", "c") if of_channels else (r"\sum_n", "n")
     gradients = {
-        "weight": rf"\sum_{{{n}}} \d_{{{of_one}}} \odot \hat{{z}}_{{{of_one}}}",
-        "bias": rf"\sum_{{{n}}} \d_{{{of_one}}}",
+        "weight": rf"{summed} \d_{index} \odot \hat{{\z}}_{index}{z_hat}",
+        "bias": rf"{summed} \d_{index}",
     }
+    if of_channels and names:
+        where = "; ".join(filter(None, (where, "the sums are over all axes but that of the channels c")))
     return Formulas(
         forward=rf"\frac{{{centred}}}{{{root}}}" + r" \odot w" * weighted + " + b" * moved,
-        backward=rf"{dz}, \quad {z_hat}",
+        backward=f"{dz}{z_hat}",
         gradients={name: gradients[name] for name in names},
         symbols={name: {"weight": "w", "bias": "b"}[name] for name in names},
         where=where,

@@ -80,25 +80,48 @@ class MultiHeadAttention(Container):
 
     @property
     def formulas(self) -> Formulas:  # type: ignore[override]
-        """Of a z that attends to itself."""
-        into, heads = r"[\bar{q}, \bar{k}, \bar{v}]", r"[A_1, A_2, \dots]"
+        """Of a z that attends to itself, where f is out_proj."""
+        of_heads = r", \quad [\bar{A}_1, \bar{A}_2, \dots] = \d \cdot \frac{\partial f}{\partial A}"
         gradients = {
-            "in_proj_weight": rf"{into}^\top \z",
-            "in_proj_bias": r"\sum_n [\bar{q}_n, \bar{k}_n, \bar{v}_n]",
-            "out_proj.weight": rf"\d^\top {heads}",
-            "out_proj.bias": r"\sum_n \d_n",
+            "in_proj_weight": rf"\sum_n [\bar{{q}}_n, \bar{{k}}_n, \bar{{v}}_n]^\top \z_n{of_heads}",
+            "in_proj_bias": rf"\sum_{{n, t}} [\bar{{q}}_{{n, t}}, \bar{{k}}_{{n, t}}, \bar{{v}}_{{n, t}}]{of_heads}",
         }
-        b, c, symbols = " + b", " + c", dict(zip(gradients, "WbVc", strict=True))
+        b, symbols = " + b", {"in_proj_weight": "W", "in_proj_bias": "b"}
         if self.in_proj_bias is None:
-            b, c, symbols = "", "", {"in_proj_weight": "W", "out_proj.weight": "V"}
+            b, symbols = "", {"in_proj_weight": "W"}
         of_head = rf"A_i = {self.attention.written('q_i', 'k_i')} v_i"
         return Formulas(
-            forward=rf"{heads} V^\top{c}, \quad {of_head}, \quad [q, k, v] = \z W^\top{b}",
-            backward=rf"{into} W, \quad [\bar{{A}}_1, \bar{{A}}_2, \dots] = \d V",
+            forward=rf"f(A), \quad {of_head}, \quad [q, k, v] = \z W^\top{b}",
+            backward=rf"[\bar{{q}}, \bar{{k}}, \bar{{v}}] W{of_heads}",
             gradients={name: gradients[name] for name in symbols},
             symbols=symbols,
-            where=f"i counts the heads, {self.num_heads} of width E; a bar is dC/dA, and so dC/dq, dC/dk, dC/dv, which "
+            where=f"A = [A_1, A_2, ...] is what goes into out_proj, one A_i for each of the {self.num_heads} heads, of "
+            "width E; n is a row of the batch and t a step; a bar is dC/dA, and so dC/dq, dC/dk, dC/dv, which "
             "come from it by rule 2 of ScaledDotProductAttention" + self.attention.of_mask(),
+        )
+
+    def formulas_at(self, z: Any, mask: Array | None = None) -> Formulas | None:
+        """With a mask that is given, and of (q, k, v)."""
+        formulas = self.formulas
+        if formulas is None:
+            return None
+        if mask is not None and not self.attention.of_mask():
+            of_head = self.attention.written("q_i", "k_i"), self.attention.written("q_i", "k_i", True)
+            formulas = formulas._replace(
+                forward=formulas.forward.replace(*of_head), where=formulas.where + self.attention.of_mask(True)
+            )
+        if type(z) is not tuple:
+            return formulas
+        b = r" + [b_Q, b_K, b_V]" if self.in_proj_bias is not None else ""
+        _, *further = formulas.gradients["in_proj_weight"].split(r", \quad ")
+        blocks = [rf"\bar{{{p}}}_n^\top (\z_{i})_n" for i, p in enumerate("qkv")]
+        of_weight = r", \quad ".join([rf"\sum_n [{', '.join(blocks)}]", *further])
+        return formulas._replace(
+            forward=formulas.forward.rpartition(" = ")[0] + rf" = [\z_0 W_Q^\top, \z_1 W_K^\top, \z_2 W_V^\top]{b}",
+            backward=r", \quad ".join([r"(\bar{q} W_Q, \bar{k} W_K, \bar{v} W_V)", *further]),
+            gradients={**formulas.gradients, "in_proj_weight": of_weight},
+            where=f"{formulas.where}; z = (q, k, v) before the projections, and W_Q, W_K, W_V are the blocks of W, one "
+            "below the other, as those of its gradient",
         )
 
     def output_shape(self, shape: Shapes) -> Shape:

@@ -162,7 +162,7 @@ class LayerNorm(Normalization):
     """
 
     of_channels = False
-    means = "the axes of normalized_shape"
+    means = "the axes of normalized_shape, and n counts the rows along all axes before these"
     normalized_shape: Shape | None
 
     def __init__(

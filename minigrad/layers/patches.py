@@ -105,7 +105,7 @@ def written(windows: Windows, groups: int, channels: str, of_windows: str, of_im
     at, o, c = letters(windows), channels[0], channels[1]
     seen, here, summed = c, at.here, o
     if groups > 1:
-        seen, here, summed = f"g + {c}", f"[m = g + {c}] {at.here}", f"{o}, {c}"
+        seen, here, summed = f"g_{o} + {c}", f"[m = g_{o} + {c}] {at.here}", f"{o}, {c}"
     weight = f"W_{{{', '.join(channels)}, {at.entries}}}"
     window, image = f"{of_windows}_{{n, {o}, {at.windows}}}", f"{of_images}_{{n, {seen}, {at.seen}}}"
     return WrittenForm(

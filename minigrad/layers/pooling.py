@@ -82,8 +82,9 @@ class _MaxPool(_Pool):
         place = at.axes if self.rank == 1 else f"({at.axes})"
         return Formulas(
             forward=rf"\max_{{{at.entries}}} \z_{{n, c, {at.seen}}}",
-            backward=rf"\sum_{{{at.windows}}} [{place} = m_{{n, c, {at.windows}}}] \d_{{n, c, {at.windows}}}",
-            where="m says where the first largest entry of a window is; what lies outside of z is left out",
+            backward=rf"\sum_{{{at.windows}}} [{place} = m_{{n, c, {at.windows}}}] \d_{{n, c, {at.windows}}}"
+            rf", \quad m_{{n, c, {at.windows}}} = \text{{the place of the first largest entry of the window}}",
+            where="what lies outside of z is left out",
         )
 
     def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:

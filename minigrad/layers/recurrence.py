@@ -24,6 +24,7 @@ class Cell(NamedTuple):
     step_back: str  # from the delta of h_t to that of a_t
     du: str  # the delta of u_t
     passed_on: str  # what step t + 1 adds to the delta of h_t
+    to_others: str = ""  # what it adds to the deltas of other states
 
 
 class Recurrent(LazyLayer):
@@ -93,19 +94,37 @@ class Recurrent(LazyLayer):
         """Those of the cell, in time."""
         if self.written is None:
             return None
-        has_bias, (step, step_back, du, passed_on) = "bias_ih_l0" in self.parameter_names, self.written
+        has_bias, cell = "bias_ih_l0" in self.parameter_names, self.written
         a, u = (r"\z_t W^\top + b", r"h_{t - 1} V^\top + c") if has_bias else (r"\z_t W^\top", r"h_{t - 1} V^\top")
-        gradients = {"weight_ih_l0": r"\sum_t \bar{a}_t^\top \z_t", "weight_hh_l0": rf"\sum_t {du}_t^\top h_{{t - 1}}"}
-        if has_bias:
-            gradients |= {"bias_ih_l0": r"\sum_{n, t} \bar{a}_{n, t}", "bias_hh_l0": rf"\sum_{{n, t}} {du}_{{n, t}}"}
         above = r"[t = T] \d" if self.last else r"\d_t"
+        back = rf", \quad {cell.step_back}, \quad \bar{{h}}_t = {above} + {cell.passed_on}"
+        gradients = {
+            "weight_ih_l0": r"\sum_t \bar{a}_t^\top \z_t",
+            "weight_hh_l0": rf"\sum_t {cell.du}_t^\top h_{{t - 1}}",
+            "bias_ih_l0": r"\sum_{n, t} \bar{a}_{n, t}",
+            "bias_hh_l0": rf"\sum_{{n, t}} {cell.du}_{{n, t}}",
+        }
         return Formulas(
-            forward=f"{'h_T' if self.last else 'h_t'}, \\quad {step}, \\quad a_t = {a}, \\quad u_t = {u}",
-            backward=rf"\bar{{a}}_t W, \quad {step_back}, \quad \bar{{h}}_t = {above} + {passed_on}",
-            gradients=gradients,
+            forward=f"{'h_T' if self.last else 'h_t'}, \\quad {cell.step}, \\quad a_t = {a}, \\quad u_t = {u}",
+            backward=rf"\bar{{a}}_t W{back}",
+            gradients={name: gradients[name] + back for name in self.parameter_names},
             symbols=dict(zip(self.parameter_names, "WVbc", strict=False)),
             where="a bar is dC/da, and so the others; t counts the steps, of which T is the last: "
             "deltas beyond it are 0, and so is the state before the first, unless given",
+        )
+
+    def formulas_at(self, z: Any) -> Formulas | None:
+        """Of (z, h_0, ...), with the deltas of the states."""
+        formulas, cell = self.formulas, self.written
+        if formulas is None or cell is None or type(z) is not tuple:
+            return formulas
+        dz, *further = formulas.backward.split(r", \quad ")
+        first = [part.replace("_{t + 1}", "_1") for part in (cell.passed_on, cell.to_others) if part]
+        return formulas._replace(
+            forward=formulas.forward.replace(r"\z_t", r"(\z_0)_t"),
+            backward=r", \quad ".join([f"({', '.join([dz, *first])})", *further]),
+            gradients={name: of_it.replace(r"\z_t", r"(\z_0)_t") for name, of_it in formulas.gradients.items()},
+            where=f"{formulas.where}; z holds the steps, as its part 0, and after them the states before the first",
         )
 
     def output_shape(self, shape: Shapes) -> Shape:

@@ -33,7 +33,7 @@ class RNN(Recurrent):
         is_tanh = self.nonlinearity == "tanh"
         return Cell(
             r"h_t = \tanh(a_t + u_t)" if is_tanh else r"h_t = \max(0, a_t + u_t)",
-            r"\bar{a}_t = \bar{h}_t \odot " + ("(1 - h_t^2)" if is_tanh else "[h_t > 0]"),
+            r"\bar{a}_t = \bar{h}_t \odot " + ("(1 - (h_t)^2)" if is_tanh else "[h_t > 0]"),
             r"\bar{a}",
             r"\bar{a}_{t + 1} V",
         )
@@ -63,14 +63,14 @@ class GRU(Recurrent):
 
     gates = 3
     written = Cell(
-        r"h_t = (1 - x) \odot m + x \odot h_{t - 1}, \quad m = \tanh(a_m + r \odot u_m), \quad r = \sigma(a_r + u_r), "
-        r"\quad x = \sigma(a_x + u_x), \quad a_t = [a_r, a_x, a_m], \quad u_t = [u_r, u_x, u_m]",
-        r"\bar{a}_t = [\bar{a}_r, \bar{a}_x, \bar{a}_m], \quad \bar{a}_m = \bar{h}_t \odot (1 - x) \odot (1 - m^2), "
-        r"\quad \bar{a}_x = \bar{h}_t \odot (h_{t - 1} - m) \odot x \odot (1 - x), "
+        r"h_t = (1 - k) \odot m + k \odot h_{t - 1}, \quad m = \tanh(a_m + r \odot u_m), \quad r = \sigma(a_r + u_r), "
+        r"\quad k = \sigma(a_k + u_k), \quad a_t = [a_r, a_k, a_m], \quad u_t = [u_r, u_k, u_m]",
+        r"\bar{a}_t = [\bar{a}_r, \bar{a}_k, \bar{a}_m], \quad \bar{u}_t = [\bar{a}_r, \bar{a}_k, r \odot \bar{a}_m], "
         r"\quad \bar{a}_r = \bar{a}_m \odot u_m \odot r \odot (1 - r), "
-        r"\quad \bar{u}_t = [\bar{a}_r, \bar{a}_x, r \odot \bar{a}_m]",
+        r"\quad \bar{a}_k = \bar{h}_t \odot (h_{t - 1} - m) \odot k \odot (1 - k), "
+        r"\quad \bar{a}_m = \bar{h}_t \odot (1 - k) \odot (1 - m^2)",
         r"\bar{u}",
-        r"\bar{u}_{t + 1} V + \bar{h}_{t + 1} \odot x_{t + 1}",
+        r"\bar{u}_{t + 1} V + \bar{h}_{t + 1} \odot k_{t + 1}",
     )
 
     def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:
@@ -105,17 +105,18 @@ class LSTM(Recurrent):
     gates = 4
     states = ("h_0", "c_0")
     written = Cell(
-        r"h_t = o \odot \tanh(c_t), \quad c_t = f \odot c_{t - 1} + i \odot g, \quad i = \sigma(a_i + u_i), "
+        r"h_t = o \odot \tanh(s_t), \quad s_t = f \odot s_{t - 1} + i \odot g, \quad i = \sigma(a_i + u_i), "
         r"\quad f = \sigma(a_f + u_f), \quad g = \tanh(a_g + u_g), \quad o = \sigma(a_o + u_o), "
         r"\quad a_t = [a_i, a_f, a_g, a_o], \quad u_t = [u_i, u_f, u_g, u_o]",
         r"\bar{a}_t = [\bar{a}_i, \bar{a}_f, \bar{a}_g, \bar{a}_o], "
-        r"\quad \bar{a}_i = \bar{c}_t \odot g \odot i \odot (1 - i), "
-        r"\quad \bar{a}_f = \bar{c}_t \odot c_{t - 1} \odot f \odot (1 - f), "
-        r"\quad \bar{a}_g = \bar{c}_t \odot i \odot (1 - g^2), "
-        r"\quad \bar{a}_o = \bar{h}_t \odot \tanh(c_t) \odot o \odot (1 - o), "
-        r"\quad \bar{c}_t = \bar{h}_t \odot o \odot (1 - \tanh(c_t)^2) + \bar{c}_{t + 1} \odot f_{t + 1}",
+        r"\quad \bar{a}_i = \bar{s}_t \odot g \odot i \odot (1 - i), "
+        r"\quad \bar{a}_f = \bar{s}_t \odot s_{t - 1} \odot f \odot (1 - f), "
+        r"\quad \bar{a}_g = \bar{s}_t \odot i \odot (1 - g^2), "
+        r"\quad \bar{a}_o = \bar{h}_t \odot \tanh(s_t) \odot o \odot (1 - o), "
+        r"\quad \bar{s}_t = \bar{h}_t \odot o \odot (1 - \tanh(s_t)^2) + \bar{s}_{t + 1} \odot f_{t + 1}",
         r"\bar{a}",
         r"\bar{a}_{t + 1} V",
+        r"\bar{s}_{t + 1} \odot f_{t + 1}",
     )
 
     def step(self, a: Array, u: Array, state: State) -> tuple[State, Any]:

@@ -39,7 +39,7 @@ class GELU(Elementwise):
             return Formulas(
                 forward=r"\z \odot \Phi(\z)",
                 backward=r"\d \odot (\Phi(\z) + \z \odot \varphi(\z))",
-                where="Phi is the distribution function of the normal distribution, phi its density",
+                where="Phi is the distribution function of the normal distribution, varphi its density",
             )
         return Formulas(
             forward=r"\frac{1}{2} \z \odot (1 + \tanh(u))",

@@ -33,6 +33,10 @@ class Flatten(Layer):
         self.end_axis = require_axis(Flatten, end_axis)
 
     def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
+        return self._shape_next(shape)
+
+    def _shape_next(self, shape: Shape) -> Shape:
         first, last = axis_of(self, shape, self.start_axis), axis_of(self, shape, self.end_axis)
         if first > last:
             raise ShapeError(
@@ -43,7 +47,7 @@ class Flatten(Layer):
 
     def forward(self, z: Array) -> tuple[Array, tuple[Shape, Shape]]:
         require_floating(self, z)
-        shape = self.output_shape(z.shape)
+        shape = self._shape_next(z.shape)
         return z.reshape(shape), (z.shape, shape)
 
     def backward(self, delta: Array, cache: tuple[Shape, Shape]) -> Array:
@@ -78,6 +82,9 @@ class Reshape(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         require_shape(self, shape)
+        return self._shape_next(shape)
+
+    def _shape_next(self, shape: Shape) -> Shape:
         if not shape:
             raise ShapeError(f"{self!r} expects z of shape (batch, ...), got (): the first axis is the batch")
         # Not left to numpy: it cannot tell what -1 is in a batch of no rows.
@@ -89,7 +96,7 @@ class Reshape(Layer):
 
     def forward(self, z: Array) -> tuple[Array, tuple[Shape, Shape]]:
         require_floating(self, z)
-        shape = self.output_shape(z.shape)
+        shape = self._shape_next(z.shape)
         return z.reshape(shape), (z.shape, shape)
 
     def backward(self, delta: Array, cache: tuple[Shape, Shape]) -> Array:
@@ -117,6 +124,7 @@ class Transpose(Layer):
         return Formulas(f"{swap}(\\z)", f"{swap}(\\d)", where=f"axes {self.axis1} and {self.axis2} are swapped")
 
     def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
         swapped, first, second = list(shape), axis_of(self, shape, self.axis1), axis_of(self, shape, self.axis2)
         swapped[first], swapped[second] = shape[second], shape[first]
         return tuple(swapped)
@@ -159,18 +167,23 @@ class Slice(Layer):
         self.axis = require_axis(Slice, axis)
 
     def output_shape(self, shape: Shape) -> Shape:
+        require_shape(self, shape)
         axis = axis_of(self, shape, self.axis)
         left = len(range(*self.slice.indices(shape[axis])))
-        self._require_some(left, shape, axis)
+        if shape[axis] and not left:
+            raise self._nothing(shape, axis)
         return (*shape[:axis], left, *shape[axis + 1 :])
 
     def forward(self, z: Array) -> tuple[Array, Any]:
         require_floating(self, z)
-        axis = axis_of(self, z.shape, self.axis)
+        shape = z.shape
+        axis = axis_of(self, shape, self.axis)
         index = (slice(None),) * axis + (self.slice,)
         z_next = z[index]
-        self._require_some(z_next.shape[axis], z.shape, axis)
-        return z_next, (z.shape, z_next.shape, index)
+        shape_next = z_next.shape
+        if shape[axis] and not shape_next[axis]:
+            raise self._nothing(shape, axis)
+        return z_next, (shape, shape_next, index)
 
     def backward(self, delta: Array, cache: Any) -> Array:
         shape, of_delta, index = cache
@@ -179,9 +192,8 @@ class Slice(Layer):
         dz[index] = delta
         return dz
 
-    def _require_some(self, left: int, shape: Shape, axis: int) -> None:
-        if shape[axis] and not left:
-            raise ShapeError(f"{self!r} leaves nothing of axis {axis} of z of shape {shape}: start lies before stop")
+    def _nothing(self, shape: Shape, axis: int) -> ShapeError:
+        return ShapeError(f"{self!r} leaves nothing of axis {axis} of z of shape {shape}: start lies before stop")
 
     def __repr__(self) -> str:
         step = "" if self.slice.step is None else f", {self.slice.step}"

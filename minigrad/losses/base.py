@@ -10,8 +10,9 @@ import numpy as np
 
 from minigrad.checks import ShapeError, kind
 from minigrad.layer import Layer
-from minigrad.losses.formulas import Written, reduced
+from minigrad.losses.formulas import BY_ROW, BY_TERM, Written, reduced
 from minigrad.losses.targets import require_weights
+from minigrad.shapes import is_outdated
 from minigrad.typing import Array, Formulas, Shapes
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -35,6 +36,11 @@ class Loss(Layer):
     means: tuple[str, ...] = ("mean",)  # those that divide by the sum of weights
     _totals: list[tuple[float, float]] | None = None  # of a loss of parts
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if is_outdated(cls, "written", ("f", "df"), Loss):
+            cls.written = Loss.written  # type: ignore[method-assign]
+
     def __init__(self, reduction: str = "mean") -> None:
         if not isinstance(reduction, str):
             fix = "options such as class_weights= go by name"
@@ -53,14 +59,28 @@ class Loss(Layer):
     def formulas(self) -> Formulas | None:  # type: ignore[override]
         """Those of the terms, as `reduction` puts them together."""
         written = self.written()
-        return None if written is None else reduced(written, self.reduction)
+        return None if written is None else self._put_together(written, None)
+
+    def written_at(self, z: Any, target: Any) -> Written | None:
+        """`written`, as it is for this target."""
+        return self.written()
+
+    def formulas_at(
+        self, z: Any, target: Any = None, weights: Any = None, *others: Any, **options: Any
+    ) -> Formulas | None:
+        """`formulas`, as they are for these arguments of rule 1."""
+        written = self.written_at(z, target)
+        if written is None:
+            return None
+        terms = np.ndim(z[0] if type(z) is tuple else z) - (written.letters == "n")
+        given = "" if weights is None else BY_ROW if np.ndim(weights) < terms else BY_TERM
+        return self._put_together(written, given)
+
+    def _put_together(self, written: Written, weights: str | None) -> Formulas:
+        return reduced(written, self.reduction, weights)
 
     def output_shape(self, shape: Shapes) -> Shapes:
-        if self.reduction == "none":
-            raise NotImplementedError(
-                f"{type(self).__name__} lacks output_shape(self, shape) -> shape of its terms, for reduction 'none'"
-            )
-        return ()
+        return None if self.reduction == "none" else ()  # of terms, a subclass says the shape
 
     def scale(self, terms: Array, weights: Any, own: Array | None = None, counted: Array | None = None) -> Any:
         """The derivative of the loss by each of `terms`, whose numbers do not matter: one for all, or an array.

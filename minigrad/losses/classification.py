@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.checks import ShapeError, kind, require_delta, require_floating
 from minigrad.kernels import log_sigmoid, sigmoid
 from minigrad.losses.base import LikelihoodLoss
-from minigrad.losses.formulas import Written, decimal
+from minigrad.losses.formulas import Written, of_classes, of_labels
 from minigrad.losses.targets import require_binary_labels, require_labels, require_target
 from minigrad.shapes import require_shape
 from minigrad.softmax_kernels import cross_entropy
@@ -43,6 +43,10 @@ class NLLLoss(LikelihoodLoss):
     def written(self) -> Written:
         w, count, where = self.written_weights()
         return Written(rf"-{w}\z_{{n, t_n}}", f"-{w}[k = t_n]", where, "n", count)
+
+    def written_at(self, z: Array, target: Any) -> Written | None:
+        ignored = self.ignore_index if np.any(np.asarray(target) == self.ignore_index) else None
+        return of_labels(self.written(), np.ndim(z) > 2, ignored)
 
     def output_shape(self, shape: Shape) -> Shape:
         return self._output_shape(shape, "log_p")
@@ -157,29 +161,22 @@ class CrossEntropyLoss(NLLLoss):
             raise ValueError(f"CrossEntropyLoss expects label_smoothing from 0 to 1, got {label_smoothing!r}")
         self.label_smoothing = float(label_smoothing)
 
+    formulas = NLLLoss.formulas  # of what is written here
+
     def written(self) -> Written:
-        w, count, where = self.written_weights()
-        log_p, p = r"(\z_{n, k} - \log \sum_j \exp \z_{n, j})", r"\frac{\exp \z_{n, k}}{\sum_j \exp \z_{n, j}}"
-        if not self.label_smoothing:
-            term = rf"-{w}{log_p.replace('n, k', 'n, t_n')}"
-            return Written(term, rf"{w}\left( {p} - [k = t_n] \right)", where, "n", count)
-        s, rest = decimal(self.label_smoothing), decimal(1 - self.label_smoothing)
-        c = f"{w and 'w_k '}({rest} [k = t_n] + \\frac{{{s}}}{{K}})"
-        return Written(
-            rf"-\sum_k {c} {log_p}",
-            rf"\left( {p} \sum_i c_{{n, i}} - c_{{n, k}} \right)",
-            "; ".join(filter(None, ("K counts the classes", where))),
-            "n",
-            count,
-            rf", \quad c_{{n, k}} = {c}",
-        )
+        return of_classes("[k = t_n]", self.label_smoothing, *self.written_weights())
+
+    def written_at(self, z: Array, target: Any) -> Written | None:
+        if not _is_of_probabilities(z, target) or self.written() is None:
+            return super().written_at(z, target)
+        w, _, where = self.written_weights()
+        return of_classes(r"t_{n, k}", self.label_smoothing, w, "N", where)
 
     def output_shape(self, shape: Shape) -> Shape:
         return self.shape_of_logits(shape)
 
     def forward(self, z: Array, target: Any, weights: Any = None) -> tuple[Any, Array]:
-        given = np.asarray(target)
-        if given.dtype.kind == "f" and given.ndim == np.ndim(z):
+        if _is_of_probabilities(z, target):
             return self._of_probabilities(z, target, weights)
         if self.label_smoothing:
             return self._of_smoothed_labels(z, target, weights)
@@ -287,6 +284,12 @@ class BernoulliNLLLoss(LikelihoodLoss):
     def _require_two_weights(self) -> None:
         if self.class_weights is not None and len(self.class_weights) != 2:
             raise ValueError(f"{self!r} expects 2 class weights, got {len(self.class_weights)}")
+
+
+def _is_of_probabilities(z: Any, target: Any) -> bool:
+    """The target has a number for each class."""
+    given = np.asarray(target)
+    return given.dtype.kind == "f" and given.ndim == np.ndim(z)
 
 
 def _of_rows(scale: Any) -> Any:

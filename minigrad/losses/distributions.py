@@ -209,13 +209,13 @@ class HomoscedasticGaussianNLLLoss(Loss):
         constant = r" + \log(2 \pi)" * self.full
         return Written(rf"\frac{{1}}{{2}} (s + (\z - t)^2 \odot \exp(-s){constant})", r"(\z - t) \odot \exp(-s)")
 
-    @property
-    def formulas(self) -> Formulas:  # type: ignore[override]
+    def _put_together(self, written: Written, weights: str | None) -> Formulas:
         """With the derivative by s."""
         of_terms = Written("", r"\left( \frac{1}{2} (1 - (\z_n - t_n)^2 \odot \exp(-s)) \right)")
-        of_s = reduced(of_terms, self.reduction).backward.replace(r"\odot \d", r"\odot \d_n")
+        of_s = reduced(of_terms, self.reduction, weights).backward
+        of_s = of_s.replace(r"\odot \d", r"\odot \d_n").replace(r"u \odot", r"u_n \odot")
         gradients, symbols = {"log_variance": rf"\sum_n {of_s}"}, {"log_variance": "s"}
-        return reduced(self.written(), self.reduction)._replace(gradients=gradients, symbols=symbols)
+        return reduced(written, self.reduction, weights)._replace(gradients=gradients, symbols=symbols)
 
     def output_shape(self, shape: Shape) -> Shape:
         require_shape(self, shape)

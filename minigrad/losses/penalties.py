@@ -22,8 +22,6 @@ class Penalty:
     and `gradient`, its derivative, both of strength 1; and may write both in LaTeX, for `explain`.
     """
 
-    written: tuple[str, str] = (r"P(\theta)", r"\nabla P(\theta)")
-
     def __init__(self, strength: float, pattern: str = "*") -> None:
         self.strength = require_number(type(self), "strength", strength, least=0.0)
         if not isinstance(pattern, str):
@@ -38,6 +36,12 @@ class Penalty:
         """The derivative of `of`."""
         raise NotImplementedError(f"{type(self).__name__} lacks gradient(self, theta) -> array")
 
+    @property
+    def written(self) -> tuple[str, str]:
+        r"""What is added to the cost, and to rule 3, in LaTeX: \theta is the parameter, \d the delta of the cost."""
+        s = decimal(self.strength)
+        return rf"{s} R(\theta)", rf"{s} \d \cdot \frac{{\partial R}}{{\partial \theta}}"
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.strength:g}, {self.pattern!r})"
 
@@ -48,7 +52,10 @@ class L2Penalty(Penalty):
     Of a cost that is a negative log-likelihood, the logarithm of a normal prior of variance 1 / strength.
     """
 
-    written = (r"\frac{1}{2} \sum \theta^2", r"\theta")
+    @property
+    def written(self) -> tuple[str, str]:
+        r"""Of strength / 2."""
+        return rf"{decimal(self.strength / 2)} \sum \theta^2", rf"{decimal(self.strength)} \d \theta"
 
     def of(self, theta: Array) -> Any:
         return 0.5 * np.sum(theta * theta)
@@ -60,7 +67,11 @@ class L2Penalty(Penalty):
 class L1Penalty(Penalty):
     """strength * sum |theta|, whose derivative is strength * sign(theta), 0 at the kink."""
 
-    written = (r"\sum |\theta|", r"([\theta > 0] - [\theta < 0])")
+    @property
+    def written(self) -> tuple[str, str]:
+        r"""With the sign."""
+        s = decimal(self.strength)
+        return rf"{s} \sum |\theta|", rf"{s} \d \operatorname{{sign}}(\theta)"
 
     def of(self, theta: Array) -> Any:
         return np.sum(theta * np.sign(theta.real))
@@ -140,9 +151,9 @@ class Penalized(Container):
         of_each = dict.fromkeys(self.cost.parameters(), r"\d \cdot \frac{\partial c}{\partial \theta}")
         added = ""
         for penalty, name, _ in self._penalized(self.cost.parameters()):
-            of_each[name] += rf" + \d {decimal(penalty.strength)} {penalty.written[1]}"
+            of_each[name] += f" + {penalty.written[1]}"
         for penalty in self.penalties:
-            added += rf" + {decimal(penalty.strength)} {penalty.written[0]}"
+            added += f" + {penalty.written[0]}"
         return Formulas(
             forward=rf"c(\z){added}",
             backward=r"\d \cdot \frac{\partial c}{\partial \z}",
@@ -152,9 +163,9 @@ class Penalized(Container):
 
     def output_shape(self, shape: Shapes) -> Shapes:
         found = self.cost.output_shape(shape)
-        if found != ():
+        if found is not None and found != ():
             raise self._no_number(str(found) if is_shape(found) else "tuple")
-        return ()
+        return found
 
     def forward(self, z: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         value, cache = self.cost.forward(z, *arguments, **options)
