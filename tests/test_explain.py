@@ -43,6 +43,7 @@ from minigrad import (
     Residual,
     Sequential,
     Tanh,
+    trace,
 )
 from minigrad.explaining import explain
 from minigrad.explaining.parsing import FormulaError
@@ -866,3 +867,40 @@ def test_rules_that_do_not_run_cannot_be_left_blank():
         "its z is ndarray of int64 and shape (3,), and has no delta"
     )
     assert explain(words, LABELS, LABELS, blank=(1, 2)).answer(lambda delta, weight: delta @ weight)
+
+
+class Siamese(Container):
+    """One layer on both halves of z, and rule 2 in the order of rule 1."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def children(self):
+        return [("inner", self.inner)]
+
+    def forward(self, z):
+        results = [self.inner.forward(half) for half in np.split(z, 2, axis=1)]
+        return np.concatenate([z_next for z_next, _ in results], axis=1), [cache for _, cache in results]
+
+    def backward(self, delta, caches):
+        halves = zip(np.split(delta, 2, axis=1), caches, strict=True)
+        return np.concatenate([self.inner.backward(half, cache) for half, cache in halves], axis=1)
+
+    def parameter_gradients(self, delta, caches):
+        halves = zip(np.split(delta, 2, axis=1), caches, strict=True)
+        found = [self.inner.parameter_gradients(half, cache) for half, cache in halves]
+        return self.gather([{name: found[0][name] + found[1][name] for name in found[0]}])
+
+
+def test_of_a_layer_that_runs_twice_the_last_run_is_shown_and_all_are_added_up():
+    z = np.array([[0.1, -0.1, 0.6, 0.1], [-0.5, 0.4, 1.3, 0.9]])
+    cost = Sequential(Siamese(Linear(2, 1, rng=0)), Linear(2, 2, rng=1), CrossEntropyLoss())
+    said = str(explain(cost, z, np.array([0, 1])))
+    assert said.count("Linear(2 -> 1) at 0.inner, which runs 2 times: here is the last") == 2
+    assert "a part of ∂C/∂W^(1.1)" in said
+    assert "+ the same of its other runs" in said
+    assert "Checked: these gradients, added up from their parts, are those of cost.parameter_gradients, to the" in said
+    # Of the last run: its z is the second half of x, and its delta that of the second output.
+    delta = trace(cost, z, np.array([0, 1])).layers[1].delta[:, 1:]
+    first, second = (delta.T @ z[:, 2:])[0]
+    assert f"[ {first:.4g}  {second:.4g} ]" in said

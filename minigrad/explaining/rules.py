@@ -77,7 +77,8 @@ class Lines:
         """Which layer it is, and where it stands."""
         name = f"{label(node.layer)} at {node.place}" if node.place else label(node.layer)
         kept = ", kept as it is: rule 3 is skipped" if node.frozen else ""
-        return Line(None, heading=f"{name}{kept}", depth=depth)
+        several = f", which runs {node.runs} times: here is the last" if node.runs > 1 else ""
+        return Line(None, heading=f"{name}{kept}{several}", depth=depth)
 
     def gradient(self, node: Node, name: str, depth: int = 0) -> Line:
         """Rule 3 for one parameter; where its gradient has several parts, this is one of them."""
@@ -181,6 +182,8 @@ class Lines:
                 symbol = self.naming.parameter(node, name)
                 _, _, chains = found.setdefault(id(array), (symbol, array, []))
                 chains.append(_product(node, symbol))
+                if node.runs > 1:
+                    chains.append(Words("the same of its other runs"))
             for penalty, theta in penalties_of(node):
                 found[id(theta)][2].append(self.naming.penalty(penalty, theta, node)[1])
         lines = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,8 @@ class Node:
     gradients: Gradients = field(default_factory=dict)
     insides: list[list[Node]] = field(default_factory=list)
     route: tuple[str, ...] = ()  # the numbers from the cost down to `above`
+    runs: int = 1  # of rule 1 at its place; what is here is of the last
+    elsewhere: list[Gradients] = field(default_factory=list)  # what rule 3 gave for the other runs
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -136,9 +139,16 @@ class _Numbering:
 
     def __init__(self, up: list[Event], down: list[Event]) -> None:
         self.up = {(event.place, id(event.layer)): event for event in up}
+        self.runs = Counter((event.place, id(event.layer)) for event in up)
         self.down: dict[tuple[str, int], dict[str, Event]] = {}
+        self.elsewhere: dict[tuple[str, int], list[Gradients]] = {}
         for event in down:
-            self.down.setdefault((event.place, id(event.layer)), {}).setdefault(event.rule, event)
+            key = (event.place, id(event.layer))
+            if self.runs[key] < 2 or event.run == self.up[key].run:
+                self.down.setdefault(key, {}).setdefault(event.rule, event)
+            elif event.rule != "backward":
+                found = event.result[1] if event.rule == "backpropagate" else event.result
+                self.elsewhere.setdefault(key, []).append(found)
 
     def chain(self, layer: Layer, place: str, prefix: str, first: int) -> list[Node]:
         """A node for each layer of a stack; stacks in stacks are one stack."""
@@ -164,6 +174,7 @@ class _Numbering:
             node.z, *rest = event.given  # options stand at its end
             node.arguments, node.options = tuple(rest[: len(rest) - len(event.options)]), event.options
             node.z_next, node.cache = event.result, event.cache
+            node.runs, node.elsewhere = self.runs[key], self.elsewhere.get(key, [])
         rules = self.down.get(key, {})
         both, two, three = (rules.get(rule) for rule in ("backpropagate", "backward", "parameter_gradients"))
         if (first := both or two or three) is not None:
@@ -202,7 +213,8 @@ def _added_up(nodes: list[Node], names: dict[int, str]) -> tuple[Gradients, set[
     for node in reversed(list(everywhere(nodes))):
         for own, array in node.parameters.items():
             if id(array) in names and own in node.gradients:
-                parts.setdefault(id(array), []).append(node.gradients[own])
+                others = [found[own] for found in node.elsewhere]
+                parts.setdefault(id(array), []).extend([node.gradients[own], *others])
     for node in everywhere(nodes):
         for penalty, theta in penalties_of(node):
             parts.setdefault(id(theta), []).append(slope_of(penalty, theta, node))
