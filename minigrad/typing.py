@@ -33,7 +33,8 @@ class Formulas(NamedTuple):
 
     `symbols` are those of the parameters, such as {"weight": "W"}; `where` says in words what other symbols mean, and
     ",\quad s = ..." after a formula defines one.  In a container f(\z) is the layer inside, f_0, f_1 are several, and
-    \d \cdot \frac{\partial f}{\partial \z} is rule 2 of f.
+    \d \cdot \frac{\partial f}{\partial \z} is rule 2 of f.  Where they depend on what rule 1 is given, a layer also has
+    `formulas_at(z, *arguments)`.
     """
 
     forward: str
