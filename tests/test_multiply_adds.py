@@ -83,7 +83,11 @@ CONVOLUTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "shape", "module"), CONVOLUTIONS, ids=lambda value: repr(value))
+@pytest.mark.parametrize(
+    ("layer", "shape", "module"),
+    CONVOLUTIONS,
+    ids=lambda value: "torch" if callable(value) and not hasattr(value, "forward") else repr(value),
+)
 def test_convolutions_as_pytorch_counts(layer, shape, module):
     assert layer.multiply_adds(shape) == counted_by_torch(module, shape)
 
