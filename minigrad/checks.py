@@ -98,9 +98,9 @@ def require_floating(who: object, z: Any, name: str = "z") -> None:
     plain = type(z) is np.ndarray or (
         isinstance(z, np.ndarray | np.generic) and not isinstance(z, np.matrix | np.ma.MaskedArray)
     )
-    if type(z) is tuple:
-        raise not_one_array(who, z, name)
     if not plain:
+        if type(z) is tuple:
+            raise not_one_array(who, z, name)
         raise TypeError(
             f"{label(who)} expects {name} to be a NumPy array, got {kind(z)}: pass np.asarray({name}, dtype=float)"
         )

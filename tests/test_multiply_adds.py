@@ -83,11 +83,7 @@ CONVOLUTIONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("layer", "shape", "module"),
-    CONVOLUTIONS,
-    ids=lambda value: "torch" if callable(value) and not hasattr(value, "forward") else repr(value),
-)
+@pytest.mark.parametrize(("layer", "shape", "module"), CONVOLUTIONS, ids=[repr(layer) for layer, _, _ in CONVOLUTIONS])
 def test_convolutions_as_pytorch_counts(layer, shape, module):
     assert layer.multiply_adds(shape) == counted_by_torch(module, shape)
 

@@ -18,7 +18,7 @@ import numpy as np
 from minigrad.checks import label
 from minigrad.fusions import plan
 from minigrad.layer import Layer
-from minigrad.typing import Array
+from minigrad.typing import Array, Formulas
 
 if TYPE_CHECKING:
     from minigrad.derivatives.directions import Directions, Function
@@ -30,7 +30,7 @@ ROUNDING = 1e-10  # of what is differentiated: a product below it has no digits 
 USELESS = 1e-3  # an error of differences that tells nothing
 SHORT = 2.0**-17  # of the one difference, relative to the parameters
 ASIDE = 1e-3  # off the point, relative to the parameters
-DATA = (np.ndarray, np.generic, np.dtype, str, bool, int, float, complex, type(None), GetSetDescriptorType)  # no rules
+DATA = (np.ndarray, np.generic, np.dtype, str, bool, int, float, complex, type(None), GetSetDescriptorType, Formulas)
 NOTHING = (None, None, None)  # that a function holds
 OURS = "minigrad."
 HERE = str(Path(__file__).parents[1]) + os.sep

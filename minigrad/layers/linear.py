@@ -82,7 +82,8 @@ class Linear(LazyLayer):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         require_floating(self, z)
-        self._require_shape(z.shape)
+        if z.ndim < 2 or z.shape[-1] != self.in_features:
+            self._require_shape(z.shape)
         self.see(z.shape[-1])
         return affine(z, self.weight, self.bias), z
 

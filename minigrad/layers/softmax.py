@@ -29,7 +29,8 @@ class LogSoftmax(Layer):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         require_floating(self, z)
-        _require_classes(self, z.shape)
+        if z.ndim < 2 or not z.shape[-1]:
+            _require_classes(self, z.shape)
         log_p = log_softmax(z)
         return log_p, log_p
 
@@ -59,7 +60,8 @@ class Softmax(Layer):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         require_floating(self, z)
-        _require_classes(self, z.shape)
+        if z.ndim < 2 or not z.shape[-1]:
+            _require_classes(self, z.shape)
         p = softmax(z)
         return p, p
 

@@ -123,7 +123,9 @@ class NLLLoss(LikelihoodLoss):
 
     def _require_scores(self, z: Array, name: str) -> None:
         require_floating(self, z, name)
-        self._require_shape(z.shape, name)
+        if z.ndim < 2 or not z.shape[-1]:
+            self._require_shape(z.shape, name)
+        self.require_class_weights(name, z.shape[-1])
 
     def _require_shape(self, shape: Shape, name: str) -> None:
         if len(shape) < 2 or not shape[-1]:
