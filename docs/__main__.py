@@ -10,7 +10,13 @@ def main(folder: str = "site") -> None:
     """Build the site; a broken link, or whatever else is wrong, ends it with an error."""
     from mkdocs.__main__ import cli
 
-    cli(["build", "--strict", "-f", str(CONFIGURATION), "-d", str(Path(folder).resolve())])
+    where = Path(folder).resolve()
+    try:
+        cli(["build", "--strict", "-f", str(CONFIGURATION), "-d", str(where)])
+    except SystemExit as end:
+        if end.code:
+            raise
+    print(f"Open {where / 'index.html'} in a browser: it needs no server, and no network.")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def executed(text: str) -> str:
     from nbclient import NotebookClient
 
     book = nbformat.reads(text, as_version=4)
-    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(HERE.parent)}}).execute()
+    at_root = {"metadata": {"path": str(HERE.parent)}}
+    quiet = ["--IPKernelApp.log_level=ERROR"]  # it warns that it talks to this process without encryption
+    NotebookClient(book, timeout=120, resources=at_root, extra_arguments=quiet).execute()
     for cell in book.cells:
         cell.metadata.pop("execution", None)  # when it was run is nobody's business
     return nbformat.writes(book) + "\n"

@@ -387,7 +387,11 @@ MESSAGES = [
         "Bad() lists 'scale' in parameter_names, so self.scale must be an array of a floating type, got float",
     ),
     (lambda: through("integer parameter"), TypeError, "got ndarray of int64 and shape ()"),
-    (lambda: Bad("missing attribute").parameters(), TypeError, "in parameter_names, and self.shift is not set: set it in __init__, np.array(..., dtype=float)"),
+    (
+        lambda: Bad("missing attribute").parameters(),
+        TypeError,
+        "in parameter_names, and self.shift is not set: set it in __init__, np.array(..., dtype=float)",
+    ),
     (lambda: NoRules()(X), NotImplementedError, "NoRules lacks rule 1: forward(self, z) -> (z_next, cache)"),
     (lambda: NoRules().backward(X, X), NotImplementedError, "NoRules lacks rule 2: backward(self, delta, cache)"),
     (

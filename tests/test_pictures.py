@@ -16,11 +16,13 @@ from minigrad import (
     Dropout,
     Embedding,
     Flatten,
+    L2Penalty,
     Layer,
     Linear,
     LogSoftmax,
     MSELoss,
     NLLLoss,
+    Penalized,
     ReLU,
     Residual,
     Sequential,
@@ -29,8 +31,10 @@ from minigrad import (
 )
 from minigrad.pictures import layer_cake
 from minigrad.pictures.cake import LayerCake
+from minigrad.pictures.glyphs import histogram
 from minigrad.pictures.svg import cut, end, lines, width, words
 from minigrad.pictures.wording import number
+from minigrad.watching.statistics import statistics
 from minigrad.watching.trace import trace
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -95,6 +99,10 @@ CAKES = {
     ),
     "odd words": lambda **o: layer_cake(
         Sequential(Odd(), Linear(6, 1, bias=False, rng=0), MSELoss()), X, X[:, :1], **o
+    ),
+    "a penalty": lambda **o: layer_cake(Penalized(regression(), L2Penalty(0.5)), X, LABELS, **o),
+    "shared": lambda **o: layer_cake(
+        Sequential(Linear(6, 6, rng=0), Sequential(*[Linear(6, 6, rng=1)] * 2), MSELoss()), X, X, **o
     ),
     "NaN": lambda **o: layer_cake(regression(), np.where(X > 1, np.nan, X), LABELS, **o),
     "deep inside": lambda **o: layer_cake(Sequential(nested(8), MSELoss()), X, X, **o),
@@ -252,7 +260,26 @@ def test_below_a_layer_without_rule_2_there_is_no_delta():
 
 
 def test_nan_is_said():
-    assert "mean NaN, spread NaN" in texts(read(CAKES["NaN"]()))
+    root = read(CAKES["NaN"]())
+    said, lost = texts(root), int((X > 1).sum())
+    assert "mean NaN, spread NaN" in said
+    assert f"z¹ (20, 6), {lost} of 120 not finite" in said
+    assert "δ³ (20, 3)" in said, "of what is finite nothing is said"
+    assert f"{lost} of 120 not finite" in root.find(f"{SVG}desc").text
+
+
+def test_of_what_is_not_finite_the_rest_is_drawn():
+    """As high as of the rest alone; of nothing else, and of large numbers, there is no error."""
+    z = np.repeat([0.0, 0.3, 1.0, np.nan, np.inf], [1, 2, 4, 1, 1])[:, np.newaxis] * np.ones(6)
+
+    def heights(z):
+        floor = statistics(z)
+        drawn = histogram(z, floor, 0, 100, 50, 30, "up-fill")
+        return re.findall(r'<rect x="[^"]*" y="([^"]*)"', drawn)
+
+    assert heights(z) == heights(z[np.isfinite(z).all(axis=1)]) != []
+    assert heights(z * np.nan) == []
+    assert len(heights(np.array([-1.7e308, 0.0, 1.7e308]))) == 3
 
 
 def test_several_inputs_and_no_rows():
@@ -261,7 +288,41 @@ def test_several_inputs_and_no_rows():
     assert "z¹ (20, 6) (20, 2)" in said
     assert "δ¹ (20, 6) (20, 2)" in said
     empty = layer_cake(Sequential(Linear(6, 3, rng=0), CrossEntropyLoss("sum")), X[:0], LABELS[:0])
+    assert texts(read(empty)).count("no entries") == 4
     assert "z¹ (0, 6)" in texts(read(empty))
+
+
+def test_a_shared_parameter_is_told_once_with_the_gradient_of_all_places():
+    layer = Linear(6, 6, rng=0)
+    cost = Sequential(layer, Tanh(), layer, Linear(6, 3, rng=1), CrossEntropyLoss())
+    gradient = cost.parameter_gradients(1.0, cost.forward(X, LABELS)[1])["0.weight"]
+    said = texts(read(layer_cake(cost, X, LABELS)))
+    assert f"gradient {number(np.sqrt((gradient**2).mean()))}" in said[said.index("weight (6, 6)") :][:4]
+    assert {"gradient \N{EN DASH}", "ratio \N{EN DASH}"} < set(said[said.index("weight (6, 6) as 0.weight") :][:4])
+
+
+@pytest.mark.parametrize("as_trace", [False, True])
+def test_penalties_stand_under_the_cost(as_trace):
+    plain = regression()
+    cost = Penalized(plain, L2Penalty(0.5, "*.weight"))
+    loss, value = (each.forward(X, LABELS)[0] for each in (plain, cost))
+    gradient = cost.parameter_gradients(1.0, cost.forward(X, LABELS)[1])["0.weight"]
+    cake = layer_cake(trace(cost, X, LABELS)) if as_trace else layer_cake(cost, X, LABELS)
+    said = texts(read(cake))
+    what = "more" if as_trace else "of penalties"
+    assert f"C = {number(value)} = z⁴ + {number(value - loss)} {what}" in said
+    assert {f"z⁴ = {number(loss)}", "δ⁴ = ∂C/∂z⁴ = 1", f"gradient {number(np.sqrt((gradient**2).mean()))}"} < set(said)
+    assert said[0].endswith(f"C = {number(value)}")
+
+
+def test_arrows_of_z_point_up_and_those_of_delta_down():
+    """The tip of a triangle is its third point, above or below the side that the first two make."""
+    drawn = read(layer_cake(regression(), X, LABELS))
+    for role, way in (("up-fill", -1), ("down-fill", 1)):
+        heads = [path.get("d") for path in drawn.iter(f"{SVG}path") if path.get("class") == role]
+        tips = [float(tip) for head in heads for tip in re.findall(r"^M[-\d. ]+h10l-5 (-?[\d.]+)z$", head)]
+        assert len(tips) == 3
+        assert all(np.sign(tip) == way for tip in tips)
 
 
 def test_the_histogram_counts_the_entries():
@@ -283,6 +344,21 @@ def test_the_bars_of_deltas_are_in_proportion_to_their_logarithms():
     slope, foot = np.polyfit(norms, bars, 1)
     np.testing.assert_allclose(bars, slope * norms + foot, atol=0.02)
     assert slope > 0
+
+
+def test_bars_begin_where_their_scale_does():
+    root = read(layer_cake(deep(3), X, LABELS))
+    frames = {(rect.get("x"), rect.get("y")) for rect in root.iter(f"{SVG}rect") if rect.get("class") == "scale"}
+    bars = {(rect.get("x"), rect.get("y")) for rect in root.iter(f"{SVG}rect") if rect.get("class") == "down-fill"}
+    assert frames == bars
+    assert len(bars) == 8
+
+
+def test_the_tick_is_at_0():
+    z = np.array([-1.0, 0.5, 3.0])
+    ticks = re.findall(r'<line x1="([\d.]+)"[^>]*class="tick"', histogram(z, statistics(z), 100, 50, 40, 20, "up-fill"))
+    assert ticks == ["110"]
+    assert "tick" not in histogram(z + 2, statistics(z + 2), 100, 50, 40, 20, "up-fill")
 
 
 def test_nothing_is_moved():

@@ -12,11 +12,14 @@ from minigrad import (
     Adam,
     BCELoss,
     BCEWithLogitsLoss,
+    Conv2d,
     CrossEntropyLoss,
+    Identity,
     L2Penalty,
     Layer,
     Linear,
     LogSoftmax,
+    MSELoss,
     NLLLoss,
     Penalized,
     ReLU,
@@ -46,6 +49,7 @@ X = RNG.normal(size=(120, 2))
 SIDE = (X @ [1.5, -1.0] + 0.3 + RNG.logistic(size=120) > 0).astype(int)
 THREE = (X @ RNG.normal(size=(2, 3)) * 2 + RNG.gumbel(size=(120, 3))).argmax(axis=1)
 COLUMNS = ["height in metres", "weight in kilograms"]
+ODD = np.where(X[5] == X, [np.nan, np.inf], X)
 CLASSES = ["red", "green", "blue"]
 
 
@@ -95,6 +99,12 @@ PLOTS = {
     "training alone": lambda **o: training_curves({"cost": [2.0]}, **o),
     "histograms": lambda **o: histograms(trace(deep(), X, THREE), **o),
     "histograms of many scales": lambda **o: histograms(trace(deep()[:3], X * [1, 1e5]), **o),
+    "histograms of odd numbers": lambda **o: histograms(trace(deep(), ODD, THREE), **o),
+    "histograms of large numbers": lambda **o: histograms(trace(deep()[:3], X * [1, 1e300]), **o),
+    "regions far out": lambda **o: decision_regions(Linear(2, 2, rng=0), X + np.array([1e6, 5e5]), SIDE, **o),
+    "regions of large numbers": lambda **o: decision_regions(Linear(2, 2, rng=0), 2e5 * X + 4e5, SIDE, **o),
+    "images with NaN": lambda **o: weight_images(np.where(np.eye(6, 64) > 0, np.nan, 1.0), (8, 8), **o),
+    "odd costs": lambda **o: training_curves({"cost": [2.0, np.nan, 1e300]}, **o),
     "half spaces": lambda **o: decision_regions(sigmoid(), X, SIDE, **o),
     "three regions": lambda **o: decision_regions(of_three(), X, np.array(CLASSES)[THREE], **o),
     "images": lambda **o: weight_images(RNG.normal(size=(6, 64)), (8, 8), **o),
@@ -254,6 +264,33 @@ def test_histories_without_a_cost(history, got):
         training_curves(history)
 
 
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ([2.0, 1.0], r"expects what fit returns, or a mapping, got list: \{'cost': \[2\.0, 1\.0\]\}"),
+        (
+            {"cost": np.ones((2, 2))},
+            "expects cost to be a list of numbers, one for each epoch, got ndarray of float64 and",
+        ),
+        ({"cost": ["a"]}, "expects cost to be a list of numbers, one for each epoch, got list"),
+        (
+            {"cost": [2.0, 1.0], "validation_cost": [1.0]},
+            "expects a number for each epoch, got 2 of cost, 1 of validation_cost: NaN where there is none",
+        ),
+    ],
+)
+def test_what_training_curves_expects(history, message):
+    with pytest.raises((TypeError, ValueError), match=f"^training_curves {message}"):
+        training_curves(history)
+
+
+def test_odd_costs_are_said():
+    ax = training_curves({"cost": [2.0, np.nan, 1e300, -1e308]})
+    assert ax.get_title(loc="left") == "Cost in training, 4 epochs, 1 of 4 not finite, drawn up to 1e+100"
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [2.0, np.nan, 1e100, -1e100])
+    assert training_curves({"cost": [1e300, 1.0, 1e-300]}).get_yscale() == "log"
+
+
 # Histograms.
 
 
@@ -291,6 +328,29 @@ def test_what_histograms_expect():
         histograms(deep())
     with pytest.raises(ValueError, match=r"^histograms expects a trace that kept arrays of numbers, got none: trace\("):
         histograms(trace(deep(), X, THREE, keep=False))
+
+
+def test_histograms_of_what_is_not_finite_draw_the_rest():
+    found = trace(deep(), ODD, THREE)
+    left, right = histograms(found).child_axes
+    rest = ODD[np.isfinite(ODD)]
+    values, edges, _ = left.patches[0].get_data()
+    counts = np.histogram(np.clip(rest, edges[0], edges[-1]), edges)[0]
+    np.testing.assert_allclose(values / values.max(), counts / counts.max())
+    assert left.get_yticklabels()[0].get_text() == "0 Linear  z¹\n2 of 240 not finite"
+    lost = (~np.isfinite(found.layers[0].delta)).sum()
+    assert [text.get_text() for text in right.texts if text.xy[1] == 0] == [f"{lost} of 240 not finite"]
+    with pytest.raises(
+        ValueError,
+        match=r"^histograms expects finite numbers, got 720 of 720 not finite in z: find_nonfinite\(cost, x, ",
+    ):
+        histograms(trace(Sequential(Linear(2, 2, rng=0), Tanh(), Tanh()), X * np.nan))
+
+
+def test_numbers_beyond_the_scale_are_said():
+    (left,) = histograms(trace(deep()[:3], X * 1e300)).child_axes
+    assert left.get_xlabel() == "entries of z, those beyond 1e+100 there"
+    assert max(np.abs(left.get_xlim())) < 1e102
 
 
 # Decision regions.
@@ -360,9 +420,55 @@ def test_several_classes_have_their_rows_markers_and_names():
     assert {tuple(each) for each in hatches} - {(None,)} == {("",), ("///",), ("...",)}
 
 
+def test_the_legend_has_the_classes_that_are_there():
+    ax = decision_regions(Linear(2, 3, rng=0), X[:1], np.array([1]))
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [each for each in said if not each.startswith("ring")] == ["1"]
+
+
 def test_curved_borders_have_no_half_space():
     model = Sequential(Linear(2, 8, rng=0), Tanh(), Linear(8, 1, rng=1), BCEWithLogitsLoss())
     assert not any("w·x" in text.get_text() for text in decision_regions(model, X, SIDE).texts)
+
+
+def rows_right(model, x, target) -> str:
+    return decision_regions(model, x, target).get_title(loc="left").split(", ")[1]
+
+
+def test_a_sigmoid_on_top_is_found_in_any_stack():
+    """A probability of 0.4 is a small one, and as a logit would be a large one."""
+    model = sigmoid()
+    whole = decision_regions(model, X, SIDE)
+    for other in (Sequential(model), Sequential(Sequential(model), Identity()), Sequential(model, BCELoss())):
+        np.testing.assert_allclose(border(decision_regions(other, X, SIDE)), border(whole))
+    nested = Sequential(Sequential(model[0], Sequential(BCEWithLogitsLoss())))
+    np.testing.assert_allclose(border(decision_regions(nested, X, SIDE)), border(whole))
+
+
+def test_large_scores_are_told_apart():
+    model = Linear(2, 3, rng=0)
+    said = (X @ model.weight.T).argmax(axis=1)
+    model.weight *= 1e6
+    model.bias[:] = 1e9
+    assert rows_right(model, X, said) == "120 of 120 rows right"
+    model.bias[:] = 0
+    assert rows_right(Sequential(model, LogSoftmax()), X, said) == "120 of 120 rows right"
+
+
+def test_the_arrow_stands_in_the_half_space():
+    """Its foot is on the border, and its head on the side where w.x + b > 0."""
+    for sign in (1, -1):
+        model = sigmoid()
+        model[0].weight *= sign
+        model[0].bias *= sign
+        ax = decision_regions(model, X, SIDE if sign > 0 else 1 - SIDE)
+        (arrow,) = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+        at, away = np.array(arrow.xy), np.array(arrow.get_position())
+        ax.figure.draw_without_rendering()
+        inverse = ax.transData.inverted()
+        tip = inverse.transform(ax.transData.transform(at) + away)
+        assert model[0](tip[np.newaxis])[0, 0] > 0
+        assert arrow.arrowprops["arrowstyle"] == "<|-", "the head is at the place of the text, away from the point"
 
 
 def test_a_model_that_says_one_class_everywhere():
@@ -382,9 +488,9 @@ def test_a_model_that_says_one_class_everywhere():
             r"finite x of shape \(N, 2\), got \(120, 1\): ch",
         ),
         (
-            lambda: decision_regions(sigmoid(), X * np.nan, SIDE),
+            lambda: decision_regions(sigmoid(), np.where(X[5] == X, np.nan, X), SIDE),
             ValueError,
-            r"finite x of shape \(N, 2\), got \(120, 2\)",
+            r"expects finite x, got 2 of 240 not finite, the first in row 5: keep x\[np.isfinite\(x\).all\(axis=1\)\]",
         ),
         (
             lambda: decision_regions(Linear, X, SIDE),
@@ -410,6 +516,17 @@ def test_a_model_that_says_one_class_everywhere():
             lambda: decision_regions(Linear(2, 3, rng=0), X, THREE + 1),
             ValueError,
             r"expects classes 0 to 2, got 3 in row \d+",
+        ),
+        (
+            lambda: decision_regions(Sequential(Linear(2, 1), MSELoss()), X, SIDE),
+            ValueError,
+            r"expects a classifier, a cost that ends in BCELoss, BCEWithLogitsLoss, BernoulliNLLLoss or HingeLoss for "
+            r"outputs of shape \(1,\), got MSELoss\(mean\): pass the model below the loss, whose outputs",
+        ),
+        (
+            lambda: decision_regions(Sequential(Linear(2, 3), MSELoss()), X, THREE),
+            ValueError,
+            r"CrossEntropyLoss, NLLLoss or MultiMarginLoss for outputs of shape \(3,\), got MSELoss\(mean\)",
         ),
         (lambda: decision_regions(Linear(2, 11, rng=0), X, THREE), ValueError, "expects 10 classes or fewer, got 11"),
         (
@@ -477,11 +594,32 @@ def test_images_of_a_layer_and_of_a_stack(monkeypatch):
         (np.ones((3, 4)), 4, None, r"expects the shape of an image, such as \(8, 8\), got 4"),
         (np.ones((3, 4)), (2, 2), ["a"], "expects a name for each of 3 outputs, got 1 classes"),
         ([[1.0]], (1, 1), None, "expects a layer or an array, got list"),
+        (np.full((2, 4), np.nan), (2, 2), None, "expects finite weights, got 8 of 8 not finite: find_nonfinite says"),
     ],
 )
 def test_what_weight_images_expects(weight, shape, classes, message):
     with pytest.raises((TypeError, ValueError), match=f"^weight_images {message}"):
         weight_images(weight, shape, classes)
+
+
+def test_images_of_a_convolution_and_of_what_is_not_finite():
+    layer = Conv2d(1, 4, 3, rng=0)
+    panels = [each for each in weight_images(layer, (3, 3)).child_axes if each.images]
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), layer.weight[2, 0])
+    weight = np.arange(8.0).reshape(2, 4)
+    weight[0, 1], weight[1, 2] = np.nan, -np.inf
+    ax = weight_images(weight, (2, 2))
+    panels = [each for each in ax.child_axes if each.images]
+    assert [panel.collections[1].get_offsets().tolist() for panel in panels] == [[[1, 0]], [[0, 1]]]
+    assert all(panel.collections[0].get_offsets().size == 0 for panel in panels), (
+        "0 is no dot, nor is what is not finite"
+    )
+    assert panels[0].images[0].get_clim() == (-7, 7)
+    for shape in ([2, 2], (np.int64(2), 2)):
+        assert weight_images(weight, shape).get_title(loc="left") == ax.get_title(loc="left")
+    tall = weight_images(np.ones((2, 64)), (64, 1))
+    assert max(tall.figure.get_size_inches()) < 12
+    assert [text.get_text() for text in ax.texts] == ["\N{MULTIPLICATION SIGN}: 2 of 8 not finite"]
 
 
 # Reliability.
@@ -498,6 +636,12 @@ def test_reliability_is_that_of_the_calibration():
     assert len({(c[0].get_marker(), c[0].get_linestyle()) for c in ax.containers}) == 3
     assert any("the rows fitted; bars: 90 % intervals" in text.get_text() for text in ax.texts)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == CLASSES
+
+
+def test_the_rows_of_a_calibration_are_said():
+    result = of_two()
+    assert ", the rows fitted; " in reliability_curve(result).texts[-1].get_text()
+    assert ", new rows; " in reliability_curve(result.calibration(X[:60], SIDE[:60])).texts[-1].get_text()
 
 
 def test_of_a_result_and_of_some_classes():
@@ -585,7 +729,25 @@ def test_where_no_estimate_exists_the_verdict_says_why():
     assert str(caught.value) == f"no coefficient plot: {separated.verdict.message}"
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"penalty": 1.0}, "wald", "Method: MAP; filled"),
+        ({"penalty": "firth"}, "wald", "Method: Firth; filled"),
+        ({"cov": "HC1"}, "wald", "Covariance Type: HC1; filled"),
+        ({"cov": "HC1"}, "profile", "filled"),
+        ({}, "wald", "filled"),
+    ],
+)
+def test_how_it_was_fitted_is_said(options, kind, said):
+    result = mle.fit(Sequential(Linear(2, 1), BCEWithLogitsLoss()), X, SIDE, **options)
+    subtitle = coefficient_plot(result, kind=kind).texts[-1].get_text()
+    assert subtitle == f"{said}: the interval leaves out 0; open: it holds 0"
+
+
 def test_what_coefficients_expect():
+    with pytest.raises(TypeError, match=r"^coefficient_plot expects a list of names, got 'ab': \['ab'\]$"):
+        coefficient_plot(of_two(), names="ab")
     with pytest.raises(TypeError, match=r"^coefficient_plot expects what mle\.fit found, got Sequential$"):
         coefficient_plot(sigmoid())
     with pytest.raises(ValueError, match=r"^coefficient_plot expects the names of a parameter or more, got none$"):

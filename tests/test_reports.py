@@ -1,7 +1,9 @@
 """What a diagnosis says, and what the checker survives: layers that hang, exit, return nonsense or draw numbers."""
 
 import ast
+import inspect
 import signal
+import sys
 import threading
 import time
 from html.parser import HTMLParser
@@ -72,6 +74,77 @@ def test_what_raises_points_to_the_line_that_raised():
     assert (finding.rule, finding.cause) == (2, "raises")
     assert finding.source == f"{HERE}:{line_of(helper) + 1} in helper"
     assert "KeyError" in finding.message
+
+
+class Bare(Layer):
+    """Rule 1 alone."""
+
+    def forward(self, z):
+        return z, None
+
+
+class Unset(Tanh):
+    parameter_names = ("b",)
+
+
+class Number(Unset):
+    def __init__(self):
+        self.b = 3.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Bare, "Bare lacks rule 2: backward(self, delta, cache) -> dC/dz"),
+        (Unset, "lists 'b' in parameter_names, and self.b is not set: set it in __init__, np.array(..., dtype=float)"),
+        (Number, "self.b must be an array of a floating type, got float: set it in __init__"),
+    ],
+)
+def test_what_the_library_raises_points_to_the_class(kind, said):
+    (finding,) = diagnose(kind(), Z).findings
+    assert said in finding.message
+    assert finding.source == f"{HERE}:{inspect.getsourcelines(kind)[1]} in class {kind.__name__}"
+
+
+def test_what_cannot_be_copied_points_to_the_class():
+    class Locked(Tanh):
+        def __init__(self):
+            self.lock = threading.Lock()
+
+    (finding,) = diagnose(Locked(), Z).findings
+    assert finding.source == f"{HERE}:{inspect.getsourcelines(Locked)[1]} in class Locked"
+
+
+def test_the_line_is_that_of_the_code_that_runs(tmp_path):
+    """Also where the file is another meanwhile, or is none of Python."""
+    path = tmp_path / "page.md"
+    code = "class Wrong(Tanh):\n    def backward(self, delta, y):\n        return 2 * super().backward(delta, y)\n"
+    path.write_text(code)
+    namespace = {"Tanh": Tanh, "__name__": "page"}
+    exec(compile(f"\n\n{code}", str(path), "exec"), namespace)
+    path.write_text("'''never ended (\n" * 9)
+    (finding,) = diagnose(namespace["Wrong"](), Z).findings
+    assert finding.source == f"{path}:4 in backward"
+    exec(
+        compile("class Bare(Layer):\n    def forward(self, z):\n        return z, None\n", str(path), "exec"),
+        namespace | {"Layer": Layer},
+        namespace,
+    )
+    (finding,) = diagnose(namespace["Bare"](), Z).findings
+    assert finding.source == f"{path}:2 in class Bare"
+    path.unlink()
+    (finding,) = diagnose(namespace["Wrong"](), Z).findings
+    assert finding.source == ""
+
+
+def test_everything_is_imported_without_hypothesis(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "minigrad.testing.exploration", raising=False)
+    namespace: dict = {}
+    exec("from minigrad.testing import *", namespace)
+    assert {"check_layer", "diagnose", "derive"} <= set(namespace)
+    assert "layers_in" not in namespace
+    assert "layers_in" in dir(sys.modules["minigrad.testing"])
 
 
 def test_the_error_carries_the_diagnosis():

@@ -1,5 +1,6 @@
 """The site: what is made for it, and that what is wrong ends its build."""
 
+import html
 import importlib.util
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, OPTIONS
 from test_structure import ROOMS
 
 import minigrad
@@ -181,6 +183,18 @@ def test_an_equation_may_follow_the_first_sentence_at_once():
     assert as_markdown("One.\n    y  =  x\n\n    w  =  v\n\nTwo.") == "One.\n\n```text\ny  =  x\n\nw  =  v\n```\n\nTwo."
 
 
+def test_what_markdown_takes_for_its_own_is_as_it_was_written():
+    assert as_markdown("For 0 < p <= 1, |x| $.  And then") == "For 0 &#60; p &#60;= 1, &#124;x&#124; &#36;.  And then"
+    assert as_markdown("a  the first\nbc  the second") == "```text\na  the first\nbc  the second\n```"
+
+
+def test_names_that_files_have_too_are_where_they_are_written():
+    written = {"mle": "fit.fit", "training": "fit.fit", "watching": "trace.trace", "fusions": "table.plan"}
+    for room, path in written.items():
+        assert f"\n::: minigrad.{room}.{path}\n" in reference.page(room)
+    assert "\n::: minigrad.layers.Linear\n" in reference.page("layers")
+
+
 def test_no_example_of_a_docstring_is_lost():
     examples = 0
     for room in reference.ROOMS:
@@ -243,6 +257,63 @@ def test_the_formulas_of_all_layers_can_be_set():
     assert seen > 50
 
 
+def plain(latex: str) -> str:
+    """Without tags, a thin space as _ and the application of a function as !."""
+    made = mathematics.mathml(latex).replace("&#x02061;", "!")
+    said = html.unescape(re.sub(r"<[^>]*>", "", made.replace('<mspace width="0.17em" />', "_")))
+    return said.replace("\N{MINUS SIGN}", "-").replace("\N{DOWN TACK}", "^T")
+
+
+@needs_mathematics
+@pytest.mark.parametrize(
+    ("latex", "set_as"),
+    [
+        (r"z \sin(2 a z) / a", "z_sin!(2az)/a"),
+        (r"t \log y", "t_log!_y"),
+        (r"-\sum_n t_n \log y_n", "-∑ntn_log!_yn"),
+        (r"X^\top \operatorname{diag}(p) X", "X^T_diag!(p)X"),
+        (r"z \sin^2(a z)", "z_sin2!(az)"),
+        (r"(a) \exp(-z) = \max_k z_k", "(a)_exp!(-z)=maxk!_zk"),
+        (r"2 \cos\left(z\right), \min", "2_cos!(z),min"),
+        (r"\log \log z + \log", "log!_log!_z+log"),
+        (r"\frac{t \log y}{2}", "t_log!_y2"),
+    ],
+)
+def test_functions_stand_apart(latex, set_as):
+    assert plain(latex) == set_as
+
+
+# What is beside the pages.
+
+
+@needs_site
+def test_the_list_of_parts_is_told_from_other_lists():
+    from docs.site.hooks import on_page_content
+
+    parts = '<ul>\n<li><a href="#a">A</a></li>\n</ul>\n'
+    page = f"<h1>T</h1>\n<p>Words.</p>\n{parts}<h2>A</h2>\n{parts}"
+    made = on_page_content(page, files=None)
+    assert made == page.replace("<ul>", '<ul class="contents">', 1)
+    for other in (f"<h1>T</h1>\n<h2>A</h2>\n{parts}", parts.replace("#a", "a.html") + "<h2>A</h2>"):
+        assert on_page_content(other, files=None) == other
+
+
+def test_comments_are_what_is_said_of_attributes():
+    pytest.importorskip("griffe")
+    from docs.site.griffe_docstrings import comment
+
+    lines = [
+        "    # model.summary(shape), a table:",
+        "    # how, stands elsewhere.",
+        "    summary: Any",
+        "",
+        "    a: int = 0  # the first",
+    ]
+    assert comment(lines, 5) == "The first."
+    assert comment(lines, 3) == "model.summary(shape), a table: how, stands elsewhere."
+    assert comment(lines, 4) == ""
+
+
 # The build.
 
 
@@ -251,6 +322,13 @@ def built(folder: Path, source: Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "docs", str(folder)]
     return subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
+
+
+def opened(page: Path, query: str, folder: Path) -> str:
+    """The page as it is in a browser after its scripts have run."""
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder / 'profile'}"]
+    command += ["--dump-dom", page.as_uri() + query]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
 
 
 @needs_site
@@ -268,6 +346,21 @@ def test_the_site_is_built_and_reads_offline(tmp_path):
             assert "<svg" in (tmp_path / picture).read_text()
     assert pages["derivation.html"].count("<math") > 100
     assert pages["seeing.html"].count("-dark.svg") >= 5
+    of_layer = (tmp_path / "reference" / "layer.html").read_text()
+    for name in ("formulas", "parameter_names", "state_names", "complex_safe", "rows_independent", "summary"):
+        assert f'id="minigrad.layer.Layer.{name}"' in of_layer
+    assert "multiply_adds(shape)" in of_layer
+    assert f"Open {tmp_path / 'index.html'} in a browser" in run.stdout
+    assert "WARNING" not in run.stdout + run.stderr
+    assert 'class="contents"' in pages["seeing.html"]
+    assert 'class="language-text highlight"' in pages["seeing.html"]
+    if CHROMIUM is not None:  # which finds things from the disk, without a server
+        assert re.search(r"\d+ matching documents", opened(tmp_path / "index.html", "?q=softmax", tmp_path))
+    assert "The rules of <code>AvgPool2d(" in (tmp_path / "reference" / "layers.html").read_text()
+    for room in reference.ROOMS:
+        headings = (tmp_path / "reference" / f"{room}.html").read_text()
+        for name in reference.public_names(room):
+            assert re.search(rf'<h2 id="minigrad\.{room}\.(\w+\.)?{name}"', headings), (room, name)
     reference_of_layers = (tmp_path / "reference" / "layers.html").read_text()
     assert 'id="minigrad.layers.Linear"' in reference_of_layers
     assert reference_of_layers.count('class="rules"') > 40
@@ -285,7 +378,9 @@ def test_what_is_wrong_ends_the_build(tmp_path):
     for page in docs.glob("*.md"):
         page.write_text(re.sub(r"^!\[.*\n", "", page.read_text(), flags=re.MULTILINE))
     rooms, hooks = docs / "site" / "reference.py", docs / "site" / "hooks.py"
-    rooms.write_text(re.sub(r"ROOMS = \[.*?\]", 'ROOMS = ["layer", "existence"]', rooms.read_text(), count=1, flags=re.DOTALL))
+    rooms.write_text(
+        re.sub(r"ROOMS = \[.*?\]", 'ROOMS = ["layer", "existence"]', rooms.read_text(), count=1, flags=re.DOTALL)
+    )
     hooks.write_text(hooks.read_text().replace("submit(executed, ", "submit(str, "))
     wrong = "[a page](nowhere.md) [a part](training.md#nothing) [a file](../minigrad/nothing.py)"
     (docs / "contributing.md").write_text(f"# Wrong\n\n{wrong}\n")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-ALIGNED = re.compile(r"\S  (=|->)  \S|\S {3,}\S")  # as equations are, and sentences are not
-SPECIAL = re.compile(r"([\\*_<>#$|\[\]])")
+ALIGNED = re.compile(r"\S  (=|->)  \S|[^\s.:;,!?)] {2,}\S")  # as equations are, and sentences are not
+SPECIAL = re.compile(r"([\\*_#\[\]])|([<>$|])")
 
 
 def as_markdown(docstring: str) -> str:
@@ -45,4 +45,9 @@ def _kinds(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def _escaped(line: str) -> str:
     parts = re.split(r"(`[^`]*`)", line)
-    return "".join(part if part.startswith("`") else SPECIAL.sub(r"\\\1", part) for part in parts)
+    return "".join(part if part.startswith("`") else SPECIAL.sub(_plain, part) for part in parts)
+
+
+def _plain(match: re.Match[str]) -> str:
+    """A backslash before those of which Markdown takes it away again, else the number of the character."""
+    return f"\\{match[1]}" if match[1] else f"&#{ord(match[2])};"

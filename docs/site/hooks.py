@@ -21,6 +21,9 @@ MOVED = [  # links to files of the repository, and where these are on the site
 ]
 IMAGE = re.compile(r'<img alt="([^"]*)" src="((?:[\w.-]+/)*)(pictures/[\w-]+)\.svg" />')
 
+# The list of parts above the first of them: style.css shows it where there is no room for the one beside the page.
+CONTENTS = re.compile(r'\A((?:(?!<h2).)*?)<ul>(?=\s*<li><a href="#)', re.DOTALL)
+
 
 def on_config(config: Any) -> Any:
     """The reference in the table of contents."""
@@ -65,7 +68,7 @@ def on_page_content(content: str, files: Files, **_: Any) -> str:
         source = f'<source srcset="{match[2]}{match[3]}-dark.svg" media="(prefers-color-scheme: dark)" />'
         return f"<picture>{source}{match[0]}</picture>"
 
-    return with_mathml(IMAGE.sub(in_both_themes, content))
+    return with_mathml(IMAGE.sub(in_both_themes, CONTENTS.sub(r'\1<ul class="contents">', content, count=1)))
 
 
 def examples() -> str:

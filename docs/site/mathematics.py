@@ -6,15 +6,12 @@ Of a page, $...$ and $$...$$; of a layer, its `formulas`, where \z, \y and \d st
 import html
 import re
 
+from docs.site.spacing import spaced
 from minigrad.typing import Formulas
 
 MACROS = {"z": "z", "y": r"z_{\text{next}}", "d": r"\delta"}
-# What latex2mathml takes for operators, and would set apart; and names of functions that need a thin space after them.
-PLAIN = re.compile(r"<mo>(diag|onehot|log1p|argmax|se|&#x02202;|&#x02207;)</mo>")
-NAMED = re.compile(
-    r"<mi>(log|exp|tanh|max|min|log1p|argmax)</mi>"
-    r'(?!<mo stretchy="false">&#x00028;|</msub>|<mrow>|</mrow>)'
-)
+# What latex2mathml takes for operators, and would set apart.
+PLAIN = re.compile(r"<mo>(&#x02202;|&#x02207;)</mo>")
 SPAN = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
 
@@ -26,7 +23,7 @@ def mathml(latex: str, display: str = "inline") -> str:
     lost = re.findall(r"\\[A-Za-z]+", html.unescape(found)) + re.findall(r"<mi>&(?:amp;)?</mi>", found)
     if lost:
         raise ValueError(f"no MathML for {lost[0]} in {latex}")
-    return NAMED.sub(r'<mi>\1</mi><mspace width="0.17em" />', PLAIN.sub(r"<mi>\1</mi>", found))
+    return spaced(PLAIN.sub(r"<mi>\1</mi>", found))
 
 
 def with_mathml(content: str) -> str:

@@ -45,7 +45,7 @@ def run(page: Path, theme: str) -> dict[str, Any]:
     quiet, at_root = redirect_stdout(io.StringIO()), chdir(Path(__file__).parent.parent.parent)
     with mpl.rc_context({"figure.facecolor": THEMES[theme]}), quiet, at_root:
         for block in BLOCK.findall(page.read_text()):
-            exec(compile(block, str(page), "exec"), namespace)
+            exec(compile(block, f"<{page.name}>", "exec"), namespace)
     return namespace
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 from typing import Any
 
 from docs.site.docstrings import as_markdown
@@ -31,6 +32,10 @@ ROOMS = [
     "explaining",
     "pictures",
 ]
+BESIDE = {  # what is of use, and written on no class of the room
+    "layer": "A layer that multiplies matrices also has `multiply_adds(shape) -> int`, for `summary`: "
+    "[what it costs](../own-layer.md#what-it-costs-and-its-formulas)."
+}
 OF_LAYERS = {"containers", "layers", "losses"}
 
 
@@ -49,9 +54,16 @@ def page(room: str) -> str:
     """The names of one room, each with its docstring; `griffe_docstrings.py` adds the rules of layers."""
     module = importlib.import_module(f"minigrad.{room}")
     parts = [f"# minigrad.{room}", as_markdown(inspect.getdoc(module) or "")]
+    parts += filter(None, [BESIDE.get(room)])
     for name in public_names(room):
-        parts.append(f"::: minigrad.{room}.{name}")
+        parts.append(f"::: {_path(module, name)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _path(module: Any, name: str) -> str:
+    """Where a name is; of one that a file of the room has too, where it is written, since the file hides it."""
+    files = {file.name for file in pkgutil.iter_modules(getattr(module, "__path__", []))}
+    return f"{getattr(module, name).__module__ if name in files else module.__name__}.{name}"
 
 
 def public_names(room: str) -> list[str]:
@@ -64,14 +76,19 @@ def public_names(room: str) -> list[str]:
 
 
 def formulas_of(thing: Any) -> Any:
-    """The rules of a layer class in LaTeX, of an instance that is made by trying; None of what has none."""
+    """The rules of a layer class in LaTeX, or of `instance_of` it; None of what has none."""
     if not (isinstance(thing, type) and issubclass(thing, Layer)) or is_abstract(thing):
         return None
     formulas = getattr(thing, "formulas", None)
-    if not isinstance(formulas, property):
-        return formulas
+    return getattr(instance_of(thing), "formulas", None) if isinstance(formulas, property) else formulas
+
+
+def instance_of(thing: type) -> Any:
+    """One that is made by trying, of a class whose formulas depend on the instance; None where there is none."""
+    if not isinstance(getattr(thing, "formulas", None), property):
+        return None
     try:
-        return make(thing)[0].formulas
+        return make(thing)[0]
     except NotCheckedError:
         return None
 
@@ -86,4 +103,4 @@ def _summary(thing: Any) -> str:
 
 
 def _escaped_cell(text: str) -> str:
-    return as_markdown(text).replace("\\|", "&#124;")
+    return as_markdown(text)

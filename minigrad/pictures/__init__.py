@@ -1,4 +1,8 @@
-"""Pictures: the layer cake as SVG, which needs nothing, and plots of training and results with matplotlib."""
+"""Pictures: the layer cake as SVG, which needs nothing, and plots of training and results with matplotlib.
+
+Plots take `ax`, the axes to draw on, which are best those of a figure that leaves room for what stands beside them:
+`plt.subplots(layout="constrained")`.
+"""
 
 from minigrad.pictures.cake import LayerCake as LayerCake
 from minigrad.pictures.cake import layer_cake

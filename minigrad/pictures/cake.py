@@ -9,13 +9,15 @@ import numpy as np
 
 from minigrad.checks import kind
 from minigrad.layer import Layer
+from minigrad.losses import Penalized
 from minigrad.pictures.colours import require_theme
 from minigrad.pictures.drawing import Cake, draw
 from minigrad.pictures.floors import Floor, floors_of, frames_of
-from minigrad.pictures.measures import cells, mean, shape
+from minigrad.pictures.measures import cells, is_empty, mean, shape
+from minigrad.pictures.measures import said as told
 from minigrad.pictures.styles import style
 from minigrad.pictures.svg import FONTS, element, words
-from minigrad.pictures.wording import count, level, number
+from minigrad.pictures.wording import count, level, not_finite, number
 from minigrad.watching.statistics import statistics
 from minigrad.watching.trace import Trace, trace
 
@@ -85,16 +87,25 @@ def _cake(found: Trace, cost: Layer | None, aside: str, theme: str) -> LayerCake
     deltas = any(floor.delta is not None for floor in floors)
     value = None if type(found.value) is tuple or np.ndim(found.value) else complex(found.value).real
     top = "output" if value is None else f"C = {number(value)}"
+    loss, alone = _loss(found), top
+    if value is not None and loss is not None and loss != value:
+        what = "of penalties" if isinstance(cost, Penalized) else "more"
+        top += f" = {level('z', len(floors) + 1)} + {number(value - loss)} {what}"
     arrays = {id(one.array): one.array.size for one in found.parameters}
     title = f"Layer cake: {count(len(floors), 'layer')}, {count(sum(arrays.values()), 'parameter')}"
-    title += "" if value is None else f", {top}"
+    title += "" if value is None else f", {alone}"
     frames = tuple(frames_of(cost, [floor.place for floor in floors]))
-    output = Floor(
-        "", "", len(floors) + 1, (), None if value is not None else statistics(found.value), None, found.value
-    )
-    cake = Cake(title, floors, frames, top, aside, value, output, deltas)
+    of_output = None if value is not None else statistics(found.value)
+    output = Floor("", "", len(floors) + 1, (), of_output, None, found.value, not_finite(found.value))
+    cake = Cake(title, floors, frames, top, aside, value if loss is None else loss, output, deltas)
     said = _described(cake)
     return LayerCake(_svg(cake, said, theme), title, said)
+
+
+def _loss(found: Trace) -> float | None:
+    """What the layer on top gives, of which the cost may be more: penalties are no layers."""
+    on_top = found.layers[-1].of_z_next
+    return on_top.mean if on_top is not None and on_top.shape == () and np.ndim(found.value) == 0 else None
 
 
 def _described(cake: Cake) -> str:
@@ -104,11 +115,14 @@ def _described(cake: Cake) -> str:
         parts = [f"{floor.place} {floor.name}".strip() or cake.top]
         if floor.z is not None:
             z = floor.z
-            parts.append(f"{level('z', floor.level)} {shape(z)}, mean {mean(z)}, spread {number(z.std)}")
+            numbers = "no entries" if is_empty(z.shape) else f"mean {mean(z)}, spread {number(z.std)}"
+            parts.append(f"{level('z', floor.level)} {shape(z)}, {numbers}")
+            parts += [floor.lost] * bool(floor.lost)
         if floor.delta is not None:
             d = floor.delta
             parts.append(f"{level('δ', floor.level)} {shape(d)}, spread {number(d.std)}, norm {number(d.norm)}")
-        parts += [f"{own.name} {own.shape}, {', '.join(cells(own, cake.deltas))}" for own in floor.weights]
+            parts += [floor.lost_delta] * bool(floor.lost_delta)
+        parts += [f"{told(own)}, {', '.join(cells(own, cake.deltas))}" for own in floor.weights]
         said.append("; ".join(parts) + ".")
     said += [f"Layers inside {frame.title}." for frame in cake.frames if frame.kind]
     return " ".join(said)

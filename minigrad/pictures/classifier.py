@@ -7,16 +7,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.checks import kind
+from minigrad.checks import kind, label
 from minigrad.containers import Sequential
-from minigrad.layers import Sigmoid
-from minigrad.losses import BCELoss, Loss, Penalized
+from minigrad.layers import Identity, Sigmoid
+from minigrad.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    BernoulliNLLLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    Loss,
+    MultiMarginLoss,
+    NLLLoss,
+    Penalized,
+)
 from minigrad.mle.entry.data import new_target
 from minigrad.mle.result import Result
 from minigrad.mle.use.prediction import scale_of
 from minigrad.typing import Array
 
-SURE = 1e4  # a score, beyond which more tells nothing
+SURE = 1e4  # of the largest score before another, beyond which more tells nothing
+LARGE = 1e300  # for infinity
 
 
 class Classifier(NamedTuple):
@@ -43,8 +54,7 @@ def classifier(who: str, model: Any, x: Array, target: Any) -> Classifier:
     if isinstance(model, type) or not hasattr(model, "parameter_gradients"):
         raise TypeError(f"{who} expects a stack of layers, or what mle.fit found, got {kind(model)}")
     stack, loss = _parted(model)
-    on_top = stack[-1] if isinstance(stack, Sequential) and len(stack) else stack
-    probability = isinstance(loss, BCELoss) or isinstance(on_top, Sigmoid)
+    probability = isinstance(loss, BCELoss) if loss is not None else isinstance(_on_top(stack), Sigmoid)
 
     def scores(rows: Array) -> Array:
         return _scores(np.asarray(stack(rows), float), probability)
@@ -52,6 +62,12 @@ def classifier(who: str, model: Any, x: Array, target: Any) -> Classifier:
     shape = np.shape(stack(x[:1]))
     if len(shape) > 2:
         raise ValueError(f"{who} expects a model of one output or of one for each class, got outputs {shape}")
+    known = OF_ONE if shape[1:] in ((), (1,)) else OF_SEVERAL
+    if loss is not None and not isinstance(loss, known):
+        raise ValueError(
+            f"{who} expects a classifier, a cost that ends in {_either(known)} for outputs of shape {shape[1:]}, got "
+            f"{label(loss)}: pass the model below the loss, whose outputs are then taken for logits"
+        )
     found = np.asarray(target)
     if found.dtype.kind not in "biuf":
         raise TypeError(
@@ -71,14 +87,31 @@ def classifier(who: str, model: Any, x: Array, target: Any) -> Classifier:
     return Classifier(scores, (found != low).astype(int), names, FEATURES)
 
 
+OF_ONE = (BCELoss, BCEWithLogitsLoss, BernoulliNLLLoss, HingeLoss)
+OF_SEVERAL = (CrossEntropyLoss, NLLLoss, MultiMarginLoss)
 FEATURES = ["first feature", "second feature"]
 
 
 def _parted(model: Any) -> tuple[Any, Any]:
     """A cost as its model and its loss; a model, and None."""
     model = model.cost if isinstance(model, Penalized) else model
-    ends = isinstance(model, Sequential) and len(model) > 1 and isinstance(model[-1], Loss)
-    return (model[:-1], model[-1]) if ends else (model, None)
+    layers = _layers(model)
+    return (Sequential(*layers[:-1]), layers[-1]) if len(layers) > 1 and isinstance(layers[-1], Loss) else (model, None)
+
+
+def _layers(model: Any) -> list[Any]:
+    """Those of a stack, and of the stacks within it, from the lowest up."""
+    return [inner for layer in model for inner in _layers(layer)] if isinstance(model, Sequential) else [model]
+
+
+def _on_top(model: Any) -> Any:
+    """The last layer that does something."""
+    return next((layer for layer in reversed(_layers(model)) if not isinstance(layer, Identity)), None)
+
+
+def _either(classes: tuple[type, ...]) -> str:
+    *names, last = [each.__name__ for each in classes]
+    return f"{', '.join(names)} or {last}"
 
 
 def _scores(output: Array, probability: bool) -> Array:
@@ -88,7 +121,8 @@ def _scores(output: Array, probability: bool) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = np.log(output) - np.log1p(-output) if probability else output
         output = np.hstack([np.zeros_like(odds), odds])
-    return np.clip(np.nan_to_num(output, nan=-SURE), -SURE, SURE)
+    finite = np.nan_to_num(output, nan=-LARGE, posinf=LARGE, neginf=-LARGE)
+    return np.maximum(finite - finite.max(axis=1, keepdims=True), -SURE)  # the largest is told from the next
 
 
 def _of_result(who: str, result: Result, x: Array, target: Any) -> Classifier:

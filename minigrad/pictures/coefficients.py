@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import kind as kind_of
+from minigrad.mle.regressions.firth import Firth
 from minigrad.mle.result import Result
 from minigrad.pictures.canvas import canvas, clipped, entitle
 from minigrad.pictures.wording import number
@@ -33,6 +34,8 @@ def coefficient_plot(
     if not isinstance(result, Result):
         raise TypeError(f"coefficient_plot expects what mle.fit found, got {kind_of(result)}")
     result.require_estimate("coefficient plot")
+    if isinstance(names, str):
+        raise TypeError(f"coefficient_plot expects a list of names, got {names!r}: [{names!r}]")
     places = [result.at(name) for name in (result.names if names is None else names)]
     if not places:
         raise ValueError("coefficient_plot expects the names of a parameter or more, got none")
@@ -69,8 +72,22 @@ def coefficient_plot(
     ax.grid(axis="x", color=colours.grid, linewidth=0.7)
     ax.set_xlabel("estimate")
     shown = f"{100 * level:.4g} % {KINDS[kind]} intervals"
-    entitle(ax, colours, f"Estimates with {shown}", "filled: the interval leaves out 0; open: it holds 0")
+    entitle(
+        ax,
+        colours,
+        f"Estimates with {shown}",
+        f"{_fitted(result, kind)}filled: the interval leaves out 0; open: it holds 0",
+    )
     return ax
+
+
+def _fitted(result: Result, kind: str) -> str:
+    """How, in the words of `summary`, where that is not maximum likelihood with the covariance of its Hessian."""
+    method = "Firth" if isinstance(result.likelihood, Firth) else "MAP" if result.likelihood.penalized else ""
+    said = [f"Method: {method}"] * bool(method)
+    if kind == "wald" and result.cov_type != "observed":
+        said.append(f"Covariance Type: {result.cov_type}")
+    return "".join(f"{each}; " for each in said)
 
 
 def _interval(ax: Any, height: float, estimate: float, start: float, end: float, colours: Any) -> None:

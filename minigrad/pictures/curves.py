@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.checks import kind
 from minigrad.pictures.canvas import DASHES, MARKERS, apart, below, canvas, dress, entitle
 from minigrad.pictures.colours import Colours
-from minigrad.pictures.wording import count, number
+from minigrad.pictures.wording import count, not_finite, number
 from minigrad.typing import Array
 
 NAMES = {"cost": "training", "validation_cost": "validation"}
 WIDE = 30.0  # the largest cost by the smallest, from which the scale is logarithmic
+LARGE = 1e100  # costs up to which, and down to whose inverse, matplotlib's scales reach
 FEW = 40  # epochs, up to which every one is a point
 
 
@@ -23,7 +25,14 @@ def training_curves(history: Mapping[str, Array], ax: Any = None, theme: str | N
     The best epoch is marked: what `history.best_epoch` says, else that of the least validation cost.  Of a mapping
     that is no History, "cost", "validation_cost" and "learning_rate" are shown.  The axes are returned.
     """
-    lines = {name: np.asarray(history[name], float) for name in NAMES if name in history}
+    if not hasattr(history, "keys"):
+        raise TypeError(
+            f"training_curves expects what fit returns, or a mapping, got {kind(history)}: {{'cost': [2.0, 1.0]}}"
+        )
+    lines = {name: _line(name, history[name]) for name in NAMES if name in history}
+    if len({len(line) for line in lines.values()}) > 1:
+        found = ", ".join(f"{len(line)} of {name}" for name, line in lines.items())
+        raise ValueError(f"training_curves expects a number for each epoch, got {found}: NaN where there is none")
     if not lines or not any(np.isfinite(line).any() for line in lines.values()):
         raise ValueError(
             "training_curves expects a history with a finite cost of an epoch or more, as fit returns, got "
@@ -45,9 +54,25 @@ def training_curves(history: Mapping[str, Array], ax: Any = None, theme: str | N
         _rate(ax, steps, rate, colours)
     else:
         ax.set_xlabel("epoch")
-    kind = "Training and validation cost" if len(lines) > 1 else "Cost in training"
-    entitle(ax, colours, f"{kind}, {count(epochs, 'epoch')}", best)
+    title = "Training and validation cost" if len(lines) > 1 else "Cost in training"
+    lost = not_finite(lines["cost"]) if "cost" in lines else ""
+    large = any((np.abs(line) == LARGE).any() for line in lines.values())
+    title += f", {count(epochs, 'epoch')}" + f", {lost}" * bool(lost) + f", drawn up to {LARGE:.0e}" * large
+    entitle(ax, colours, title, best)
     return ax
+
+
+def _line(name: str, values: Any) -> Array:
+    """As numbers; what is too large or small to be drawn stands at the end of what is not."""
+    try:
+        line = np.asarray(values, float)
+    except (TypeError, ValueError):
+        line = np.zeros(())
+    if line.ndim != 1:
+        raise TypeError(
+            f"training_curves expects {name} to be a list of numbers, one for each epoch, got {kind(values)}"
+        )
+    return np.where(np.isfinite(line) & (line != 0), np.sign(line) * np.clip(np.abs(line), 1 / LARGE, LARGE), line)
 
 
 def _scale(ax: Any, costs: Array, epochs: int) -> None:

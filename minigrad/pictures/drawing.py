@@ -167,10 +167,13 @@ class _Drawing:
         mid, (up, down) = self.y + self.m.gap / 2, self.lane_at()
         self.stations.append(mid)
         z, delta = (level(letter, self.cake.output.level) for letter in "zδ")
-        said = f"{z} = C = {number(self.cake.last)}"
+        penalised = "=" in self.cake.top.removeprefix("C =")
+        said = f"{z} = {number(self.cake.last)}" if penalised else f"{z} = C = {number(self.cake.last)}"
         self.drawn.append(text(up - 12, mid + 4, said, SMALL, text_anchor="end", class_="ink"))
         if self.cake.deltas:
-            self.drawn.append(text(down + 12, mid + 4, f"{delta} = ∂C/∂C = 1", SMALL, class_="ink"))
+            self.drawn.append(
+                text(down + 12, mid + 4, f"{delta} = ∂C/∂{z if penalised else 'C'} = 1", SMALL, class_="ink")
+            )
         self.y += self.m.gap
         return None
 

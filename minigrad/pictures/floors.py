@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.layer import Layer
+from minigrad.pictures.wording import not_finite
 from minigrad.watching.passes import layers_by_place
 from minigrad.watching.statistics import Statistics
 from minigrad.watching.trace import LayerTrace, ParameterTrace, Trace, root_mean_square
@@ -30,6 +31,7 @@ class Weights(NamedTuple):
     size: float
     gradient: float | None
     ratio: float | None
+    shared: str = ""  # the name of the place where it is told
 
 
 class Floor(NamedTuple):
@@ -42,6 +44,8 @@ class Floor(NamedTuple):
     z: Statistics | None
     delta: Statistics | None
     array: Any  # z itself, where it was kept
+    lost: str = ""  # how many entries of z are not finite
+    lost_delta: str = ""
 
 
 class Frame(NamedTuple):
@@ -60,16 +64,18 @@ class Frame(NamedTuple):
 
 def floors_of(trace: Trace) -> tuple[Floor, ...]:
     """From the lowest layer up."""
-    of_names = {one.name: one for one in trace.parameters}
+    known = {key: one for one in trace.parameters for key in (one.name, id(one.array))}
     return tuple(
         Floor(
             one.place,
             " ".join(repr(one.layer).split()),
             one.level,
-            _weights(one, of_names),
+            _weights(one, known),
             one.of_z,
             one.of_delta,
             one.z,
+            not_finite(one.z),
+            not_finite(one.delta),
         )
         for one in trace.layers
     )
@@ -104,15 +110,18 @@ def _by_place(places: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield place, ""
 
 
-def _weights(one: LayerTrace, of_names: dict[str, ParameterTrace]) -> tuple[Weights, ...]:
+def _weights(one: LayerTrace, of: dict[str | int, ParameterTrace]) -> tuple[Weights, ...]:
+    """With the gradients of the whole cost: the sums over all places, and those of penalties."""
     found = []
     for name, array in one.parameters.items():
-        size = root_mean_square(array)
-        if name in one.gradients:
-            of_gradient: float | None = root_mean_square(one.gradients[name])
-        else:  # of a trace that kept no arrays
-            known = of_names.get(".".join(filter(None, (one.place, name))))
-            of_gradient = None if known is None else known.gradient_size
+        size, own = root_mean_square(array), ".".join(filter(None, (one.place, name)))
+        known = of.get(id(array)) or of.get(own)
+        if known is not None and known.name != own:
+            found.append(Weights(name, np.shape(array), size, None, None, known.name))
+            continue
+        of_gradient = None if known is None else known.gradient_size
+        if of_gradient is None and name in one.gradients:
+            of_gradient = root_mean_square(one.gradients[name])
         ratio = of_gradient / size if size and of_gradient is not None else None
         found.append(Weights(name, np.shape(array), size, of_gradient, ratio))
     return tuple(found)

@@ -11,23 +11,31 @@ from minigrad.pictures.svg import element
 from minigrad.watching.statistics import Statistics, arrays_of
 
 BARS = 11
+LARGE = 1e300  # beyond it, differences overflow
 
 
 def histogram(value: Any, found: Statistics, x: float, y: float, width: float, height: float, role: str) -> str:
     """How the entries of z lie between the least and the largest, with a tick where 0 is.
 
-    The foot is at y.  Where the array was not kept, mean and spread are drawn between the extremes.
+    The foot is at y.  Entries that are not finite are left out.  Where the array was not kept, mean and spread are
+    drawn between the extremes.
     """
     foot = element("line", x1=x, y1=y, x2=x + width, y2=y, class_="line")
     low, high = found.min, found.max
+    parts = arrays_of(value)
     if not (math.isfinite(low) and math.isfinite(high)):
-        return foot
+        parts = [part[np.isfinite(part)] for part in parts if part.dtype.kind != "c"]
+        parts = [part for part in parts if part.size]
+        if not parts:
+            return foot
+        low, high = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    if max(-low, high) > LARGE and parts:
+        low, high, parts = low / LARGE, high / LARGE, [part / LARGE for part in parts]
 
     def at(number: float) -> float:
         return x + width * ((number - low) / (high - low) if high > low else 0.5)
 
     zero = element("line", x1=at(0.0), y1=y, x2=at(0.0), y2=y + 4, class_="tick") if low <= 0 <= high else ""
-    parts = arrays_of(value)
     if not parts or parts[0].dtype.kind == "c":
         ends = max(low, found.mean - found.std), min(high, found.mean + found.std)
         drawn = element("line", x1=x, y1=y - height / 2, x2=x + width, y2=y - height / 2, class_=f"{role}-line")

@@ -10,10 +10,12 @@ import numpy as np
 from minigrad.checks import kind
 from minigrad.layer import Layer
 from minigrad.pictures.canvas import canvas, clipped, dress, entitle
-from minigrad.pictures.wording import MINUS, count
+from minigrad.pictures.wording import MINUS, count, not_finite
 from minigrad.typing import Array
 
 MOST = 64  # images
+CROSS = "\N{MULTIPLICATION SIGN}"
+BENEATH: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "fontsize": 9}
 
 
 def weight_images(
@@ -23,20 +25,24 @@ def weight_images(
     ax: Any = None,
     theme: str | None = None,
 ) -> Any:
-    """The weights of each output as an image of `shape`, (K, H W) or (K, H, W), all on one scale that is even about 0.
+    """The weights of each output as an image of `shape`, all on one scale that is even about 0.
 
-    Of a layer, it is the lowest parameter of such a shape.  Red weighs for an output and blue against it, where a dot
-    says so too.  `classes` are the names of the outputs.  The axes are returned, and hold one for each image.
+    `weight` is (K, H W), (K, H, W) or (K, 1, H, W); of a layer, it is the lowest parameter of such a shape.  Red weighs
+    for an output and blue against it, where a dot says so too; a cross is not finite.  `classes` are the names of the
+    outputs.  The axes are returned, and hold one for each image.
     """
     height, width = _shape(shape)
     images = _images(weight, height, width)
     names = [str(k) for k in range(len(images))] if classes is None else [str(name) for name in classes]
     if len(names) != len(images):
         raise ValueError(f"weight_images expects a name for each of {len(images)} outputs, got {len(names)} classes")
-    total, images, names = len(images), images[:MOST], names[:MOST]
+    total, lost, images, names = len(images), not_finite(images), images[:MOST], names[:MOST]
+    if not np.isfinite(images).any():
+        raise ValueError(f"weight_images expects finite weights, got {lost}: find_nonfinite says where NaN arises")
     across = min(len(images), 5 if len(images) <= 10 else 8)
     down = math.ceil(len(images) / across)
-    tall = height / width
+    tall = min(max(height / width, 0.2), 5.0)
+    aspect = "equal" if tall == height / width else "auto"  # what is longer has pixels that are not square
     gap, head = 0.14, 0.24 / tall  # between images, in widths and heights of one
     ax, colours = canvas(
         "weight_images",
@@ -53,10 +59,13 @@ def weight_images(
         place = [column * wide * (1 + gap), 1 - (row + 1) * high - row * head * high, wide, high]
         panel = ax.inset_axes(place)
         dress(panel, colours)
-        drawn = panel.imshow(image, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
-        rows, columns = np.nonzero(image < -0.05 * bound)
-        seen = np.where(image[rows, columns] < -0.5 * bound, "#ffffff", "#10233f")
-        panel.scatter(columns, rows, s=dot**2, c=list(seen), linewidths=0)
+        seen = np.where(np.isfinite(image), image, np.nan)
+        drawn = panel.imshow(seen, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest", aspect=aspect)
+        rows, columns = np.nonzero(seen < -0.05 * bound)
+        dots = np.where(image[rows, columns] < -0.5 * bound, "#ffffff", "#10233f")
+        panel.scatter(columns, rows, s=dot**2, c=list(dots), linewidths=0)
+        rows, columns = np.nonzero(~np.isfinite(image))
+        panel.scatter(columns, rows, s=(2 * dot) ** 2, marker="x", color=colours.ink)
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set(visible=True, color=colours.edge)
         panel.set_title(clipped(name, 14 if across > 2 else 28), fontsize=9.5, color=colours.ink, pad=3)
@@ -67,13 +76,16 @@ def weight_images(
     scale.tick_params(colors=colours.edge, labelcolor=colours.muted, labelsize=9)
     shown = f"{count(total, 'output')}" + (f", the first {MOST}" if total > MOST else "")
     entitle(ax, colours, f"Weights as images of {height} by {width}, {shown}", room=22)
+    if lost:
+        ax.annotate(f"{CROSS}: {lost}", (0, 0), (0, -6), **BENEATH, color=colours.muted)
     return ax
 
 
 def _shape(shape: Any) -> tuple[int, int]:
-    if not (isinstance(shape, tuple) and len(shape) == 2 and all(isinstance(n, int) and n > 0 for n in shape)):
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sizes) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
         raise ValueError(f"weight_images expects the shape of an image, such as (8, 8), got {shape!r}")
-    return shape
+    return int(sizes[0]), int(sizes[1])
 
 
 def _images(weight: Any, height: int, width: int) -> Array:
@@ -96,4 +108,13 @@ def _images(weight: Any, height: int, width: int) -> Array:
 
 
 def _fits(array: Array, height: int, width: int) -> bool:
-    return array.ndim > 1 and len(array) > 0 and array.shape[1:] in ((height * width,), (height, width))
+    return (
+        array.ndim > 1
+        and len(array) > 0
+        and array.shape[1:]
+        in (
+            (height * width,),
+            (height, width),
+            (1, height, width),
+        )
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minigrad.pictures.floors import Floor, Frame, Weights
 from minigrad.pictures.svg import width
@@ -79,7 +79,7 @@ def named(weights: Weights) -> float:
 
 def said(weights: Weights) -> str:
     """The name of a parameter and its shape."""
-    return f"{weights.name} {weights.shape}"
+    return f"{weights.name} {weights.shape}" + f" as {weights.shared}" * bool(weights.shared)
 
 
 def cells(weights: Weights, deltas: bool = True) -> tuple[str, ...]:
@@ -95,12 +95,25 @@ def side(letter: str, floor: Floor, compact: bool) -> list[str]:
     if found is None:
         return [f"{level(letter, floor.level)} none"]
     name = f"{level(letter, floor.level)} {shape(found)}"
+    lost = floor.lost if letter == "z" else floor.lost_delta
+    if is_empty(found.shape):
+        lost = "no entries"
+    if lost and compact:
+        return [f"{name}: {lost}"]
+    if is_empty(found.shape):
+        return [name, lost]
+    name += f", {lost}" * bool(lost)
     if compact:
         rest = f"± {number(found.std)}"
         return [f"{name}: {mean(found)} {rest}" if letter == "z" else f"{name}: {rest}, norm {number(found.norm)}"]
     if letter == "z":
         return [name, f"mean {mean(found)}, spread {number(found.std)}"]
     return [name, f"spread {number(found.std)}, norm {number(found.norm)}"]
+
+
+def is_empty(shapes: Any) -> bool:
+    """An array of that shape, or all of several, have no entries."""
+    return all(map(is_empty, shapes)) if shapes and isinstance(shapes[0], tuple) else 0 in shapes
 
 
 def mean(found: Statistics) -> str:

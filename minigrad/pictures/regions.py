@@ -11,7 +11,7 @@ from minigrad.mle.result import Result
 from minigrad.pictures.canvas import HATCHES, MARKERS, canvas, clipped, entitle
 from minigrad.pictures.classifier import Classifier, classifier
 from minigrad.pictures.colours import Colours
-from minigrad.pictures.wording import number
+from minigrad.pictures.wording import not_finite, number
 from minigrad.typing import Array
 
 FINE, COARSE = 200, 32  # points along each side: for the borders, and for the places of names
@@ -22,13 +22,19 @@ LOOKED_AT = 300  # rows that names keep away from
 def decision_regions(model: Layer | Result, x: Any, target: Any, ax: Any = None, theme: str | None = None) -> Any:
     """The regions in which a model of two features says each class, with the rows x (N, 2) and their classes.
 
-    `model` is a stack, with its loss or without, or what `mle.fit` found.  Of one output, the border is where the
-    probability is 1/2.  Where it is straight, as for the sigmoid of one linear unit, an arrow points into the half
-    space w.x + b > 0 of the second class.  Each class has its name, a hatching and a marker, and rows that the model
-    gets wrong a ring.  The axes are returned.
+    `model` is a stack, with its loss or without, or what `mle.fit` found.  Without a loss, outputs are logits, or
+    probabilities where a Sigmoid is on top.  Of one output, the border is where the probability is 1/2.  Where it is
+    straight, as for the sigmoid of one linear unit, an arrow points into the half space w.x + b > 0 of the second
+    class.  Each class has its name, a hatching and a marker, and rows that the model gets wrong a ring.  The axes are
+    returned; those that are given stand best in a figure of layout="constrained".
     """
     points = np.asarray(x, float)
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+    if points.ndim == 2 and points.shape[1] == 2 and (lost := not_finite(points)):
+        raise ValueError(
+            f"decision_regions expects finite x, got {lost}, the first in row "
+            f"{np.isfinite(points).all(axis=1).argmin()}: keep x[np.isfinite(x).all(axis=1)] and their classes"
+        )
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(
             f"decision_regions expects finite x of shape (N, 2), got {points.shape}: choose two features, and fit a "
             "model of them alone"
@@ -43,6 +49,8 @@ def decision_regions(model: Layer | Result, x: Any, target: Any, ax: Any = None,
     if max((high - low)[0] / (high - low)[1], (high - low)[1] / (high - low)[0]) < ALIKE:
         ax.set_aspect("equal", adjustable="box")
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    ax.locator_params(axis="x", nbins=6)
+    ax.ticklabel_format(scilimits=(-3, 4))  # long numbers would touch
     ax.set(xlabel=clipped(of.features[0]), ylabel=clipped(of.features[1]))
     grid, scores = _scores(of, low, high, FINE)
     _fill(ax, grid, scores, colours)
@@ -76,7 +84,7 @@ def _fill(ax: Any, grid: tuple[Array, Array], scores: Array, colours: Colours) -
 
 
 def _rows(ax: Any, of: Classifier, points: Array, wrong: Array, colours: Colours) -> None:
-    for k in range(of.classes):
+    for k in np.unique(of.target).tolist():
         looks = {"marker": MARKERS[k], "color": colours.series[k], "edgecolors": colours.page, "linewidths": 0.6}
         ax.scatter(*points[of.target == k].T, s=30, label=clipped(of.names[k], 20), zorder=3, **looks)
     if wrong.any():

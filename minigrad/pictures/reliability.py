@@ -50,7 +50,15 @@ def reliability_curve(
         ax.get_legend().remove()
     if len(shown) > 1:
         looks = {"frameon": False, "labelcolor": colours.ink, "fontsize": 9.5, "title_fontsize": 9.5}
-        legend = ax.legend(title="probability of", loc="upper left", bbox_to_anchor=(1.01, 1.0), **looks)
+        handles, labels = ax.get_legend_handles_labels()
+        legend = ax.legend(
+            handles,
+            [clipped(label, 24) for label in labels],
+            title="probability of",
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            **looks,
+        )
         legend.get_title().set_color(colours.ink)
     rows = "the rows fitted" if calibration.in_sample else "new rows"
     of = f" of the {shown[0].name}" if shown[0] is calibration.top else f" of {clipped(shown[0].name)}"

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.watching.statistics import arrays_of
 
 MINUS = "\N{MINUS SIGN}"
 _HIGH = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -20,6 +25,18 @@ def number(value: float | None) -> str:
         return "NaN" if value != value else "∞" if value > 0 else f"{MINUS}∞"
     mantissa, _, power = f"{value:.3g}".partition("e")
     return (mantissa + (f"e{int(power)}" if power else "")).replace("-", MINUS)
+
+
+def not_finite(value: Any) -> str:
+    """How many of all numbers of a value are NaN or infinite, or nothing.
+
+    >>> not_finite(np.array([1.0, np.nan]))
+    '1 of 2 not finite'
+    """
+    parts = arrays_of(value)
+    total = sum(part.size for part in parts)
+    lost = total - sum(int(np.isfinite(part).sum()) for part in parts)
+    return f"{lost:,} of {total:,} not finite" if lost else ""
 
 
 def level(letter: str, number: int) -> str:

@@ -61,7 +61,7 @@ class Examination:
             try:
                 self._examine()
             except RuleError as failure:
-                self._add(finding_of(Subject(Layer(), np.zeros(0), (), self.watch), failure))
+                self._add(finding_of(Subject(Layer(), np.zeros(0), (), self.watch), failure, layer=self.layer))
         return Diagnosis(
             named(self.layer),
             in_order(self.findings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dis
 import inspect
 import traceback
@@ -11,15 +12,20 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import label
+from minigrad.layer import Layer
 from minigrad.testing.report import Finding
 from minigrad.testing.subject import RuleError, Subject
 
 METHODS = {1: "forward", 2: "backward", 3: "parameter_gradients"}
 HERE = Path(__file__).parent
+ROOMS = HERE.parent
+# Where minigrad says what is wrong with a layer, and not where it is wrong.
+BASES = {ROOMS / "checks.py", ROOMS / "layer.py", ROOMS / "shapes.py"}
 
 
-def finding_of(subject: Subject, failure: RuleError, case: str = "") -> Finding:
-    """The finding for a rule that raised, took too long, or returned what it may not."""
+def finding_of(subject: Subject, failure: RuleError, case: str = "", layer: Layer | None = None) -> Finding:
+    """The finding for a rule that raised, took too long, or returned what it may not; of `layer`, if it is another."""
+    layer = subject.layer if layer is None else layer
     rule, error = failure.rule, failure.error
     source = raised_at(error)
     code = failure.code
@@ -38,7 +44,7 @@ def finding_of(subject: Subject, failure: RuleError, case: str = "") -> Finding:
         said = f"the layer cannot be copied ({error}): keep locks, files and the like elsewhere, or write __deepcopy__"
     else:
         said = f"raises {type(error).__name__}: {_text(error)}"
-    return Finding(rule, code, said, case=case, source=source or source_of(subject.layer, rule))
+    return Finding(rule, code, said, case=case, source=source or source_of(layer, rule))
 
 
 def named(layer: Any) -> str:
@@ -74,22 +80,45 @@ def deliberate(error: BaseException) -> bool:
 
 
 def raised_at(error: BaseException) -> str:
-    """file:line where the author's code raised, outside the checker and NumPy."""
+    """file:line where the author's code raised; of a layer of minigrad, where that did."""
+    within = ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if HERE not in path.parents and "numpy" not in path.parts and path.name != "checks.py":
-            return f"{frame.filename}:{frame.lineno} in {frame.name}"
-    return ""
+        if HERE in path.parents or "numpy" in path.parts or path in BASES or frame.filename == copy.__file__:
+            continue
+        where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+        if ROOMS not in path.parents:
+            return where
+        within = within or where
+    return within
 
 
 def source_of(layer: Any, rule: int) -> str:
-    """file:line where the class writes a rule."""
-    method = getattr(type(layer), METHODS.get(rule, ""), None)
-    if method is None:
-        return ""
+    """file:line where the class writes a rule, or of one that it lacks, where the class is written."""
+    name = METHODS.get(rule, "")
+    method = getattr(type(layer), name, None)
+    if method is None or method is getattr(Layer, name):
+        return _source_of_class(type(layer))
+    return _at(_code(method), name)
+
+
+def _source_of_class(cls: type) -> str:
+    """The line of `class`, or where that cannot be read, of the first method."""
     try:
-        file = inspect.getsourcefile(method)
-        line = inspect.getsourcelines(method)[1]
-    except (OSError, TypeError):
-        return ""
-    return f"{file}:{line} in {METHODS[rule]}" if file and Path(file).exists() else ""
+        file, line = inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
+    except Exception:  # of code that was run by hand, or whose file has changed meanwhile, there are many
+        codes = [code for value in vars(cls).values() if (code := _code(value)) is not None]
+        return _at(min(codes, key=lambda code: code.co_firstlineno, default=None), f"class {cls.__name__}")
+    return f"{file}:{line} in class {cls.__name__}" if file else ""
+
+
+def _code(method: Any) -> Any:
+    try:
+        return getattr(inspect.unwrap(method), "__code__", None)
+    except ValueError:  # it wraps itself
+        return None
+
+
+def _at(code: Any, name: str) -> str:
+    """The line is that of the code which runs: the file may have changed meanwhile, or never have held it."""
+    return f"{code.co_filename}:{code.co_firstlineno} in {name}" if code and Path(code.co_filename).exists() else ""
