@@ -52,21 +52,18 @@ class Sequential(Container):
         return self._children
 
     def output_shape(self, shape: Shapes) -> Shapes:
-        i = 0
-        try:
-            for i in range(len(self._layers)):
-                if i and shape is None:  # of the layer below
-                    break
-                shape = self._layers[i].output_shape(shape)
-            else:
-                return shape
-        except Exception as error:
-            self.add_place(error, i)
-            if not isinstance(error, NotImplementedError):
-                self._add_below(error, i, shape)
-            raise
-        who = f"{self.outline()}: layer {i - 1}, {label(self._layers[i - 1])},"
-        raise NotImplementedError(f"{who} does not say its output shape: write output_shape(self, shape)")
+        for i, layer in enumerate(self._layers):
+            if i and shape is None:  # of the layer below
+                who = f"{self.outline()}: layer {i - 1}, {label(self._layers[i - 1])},"
+                raise NotImplementedError(f"{who} does not say its output shape: write output_shape(self, shape)")
+            try:
+                shape = layer.output_shape(shape)
+            except Exception as error:
+                self.add_place(error, i)
+                if not isinstance(error, NotImplementedError):
+                    self._add_below(error, i, shape)
+                raise
+        return shape
 
     def forward(self, z: Input, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         top = self._top(arguments, options)
