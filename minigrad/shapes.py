@@ -19,6 +19,9 @@ class Batch(int):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
     __hash__ = int.__hash__
 
     def __repr__(self) -> str:
@@ -213,10 +216,15 @@ def is_outdated(kind: type, claim: str, rules: tuple[str, ...], base: type) -> b
     own = vars(kind)
     if claim in own or (len(kind.__bases__) == 1 and not any(rule in own for rule in rules)):
         return False  # at once: each class of the package asks when it is made
-    classes = [vars(other) for other in kind.__mro__[: kind.__mro__.index(base)]]
-    said = next((i for i, known in enumerate(classes) if claim in known), 0)
+    mro = kind.__mro__[: kind.__mro__.index(base)]
+    said = next((i for i, other in enumerate(mro) if claim in vars(other)), 0)
     if not said:
         return False
-    is_whole = any("forward" in known for known in classes[said:])
-    written = ([i for i, known in enumerate(classes) if rule in known] for rule in rules)
-    return any(places and places[0] < said and (is_whole or len(places) > 1) for places in written)
+
+    def was_written(rule: str) -> bool:
+        found = getattr(mro[said], rule, None)
+        return found not in (None, getattr(base, rule, None)) and not getattr(found, "__isabstractmethod__", False)
+
+    is_whole = was_written("forward")
+    anew = {rule: sum(rule in vars(other) for other in mro[:said]) for rule in rules}
+    return any(times > (0 if is_whole or was_written(rule) else 1) for rule, times in anew.items())

@@ -588,3 +588,11 @@ def test_a_divergence_from_logarithms():
     target = np.log(0.1 + 0.7 * ONE_HOT)
     assert not lint(net(LogSoftmax(), KLDivLoss(log_target=True)), X, target)
     assert lint(net(KLDivLoss(log_target=True)), X, target).codes == ("not-log-probabilities",)
+
+
+def test_ignored_labels_of_any_number_leave_shifted_ones_to_be_seen():
+    x, labels = np.tile(X, (4, 1)), np.tile(LABELS, 4)
+    is_left_out = np.arange(len(labels)) % 2 == 1
+    cost = Sequential(linear(4, 4), CrossEntropyLoss(ignore_index=255))
+    assert lint(cost, x, np.where(is_left_out, 255, labels + 1)).codes == ("labels-shifted",)
+    assert not lint(cost, x, np.where(is_left_out, 255, labels))

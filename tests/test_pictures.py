@@ -11,6 +11,7 @@ from minigrad import (
     Bilinear,
     Branch,
     Concatenate,
+    Container,
     Conv2d,
     CrossEntropyLoss,
     Dropout,
@@ -313,6 +314,35 @@ def test_penalties_stand_under_the_cost(as_trace):
     assert f"C = {number(value)} = z⁴ + {number(value - loss)} {what}" in said
     assert {f"z⁴ = {number(loss)}", "δ⁴ = ∂C/∂z⁴ = 1", f"gradient {number(np.sqrt((gradient**2).mean()))}"} < set(said)
     assert said[0].endswith(f"C = {number(value)}")
+
+
+class Half(Container):
+    """Half of a cost."""
+
+    def __init__(self, cost):
+        self.cost = cost
+
+    def children(self):
+        return [("cost", self.cost)]
+
+    def forward(self, z, target):
+        value, cache = self.cost.forward(z, target)
+        return value / 2, cache
+
+    def backward(self, delta, cache):
+        return self.cost.backward(delta / 2, cache)
+
+    def parameter_gradients(self, delta, cache):
+        return self.gather([self.cost.parameter_gradients(delta / 2, cache)])
+
+
+@pytest.mark.parametrize("as_trace", [False, True])
+def test_the_delta_on_top_is_that_which_comes_down(as_trace):
+    plain = regression()
+    value, cost = plain.forward(X, LABELS)[0], Half(plain)
+    cake = layer_cake(trace(cost, X, LABELS)) if as_trace else layer_cake(cost, X, LABELS)
+    said = texts(read(cake))
+    assert {f"C = {number(value / 2)}", f"z⁴ = {number(value)}", "δ⁴ = ∂C/∂z⁴ = 0.5"} < set(said)
 
 
 def test_arrows_of_z_point_up_and_those_of_delta_down():

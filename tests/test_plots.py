@@ -14,7 +14,11 @@ from minigrad import (
     BCEWithLogitsLoss,
     Conv2d,
     CrossEntropyLoss,
+    Flatten,
+    Frozen,
+    HardSigmoid,
     Identity,
+    L1Penalty,
     L2Penalty,
     Layer,
     Linear,
@@ -754,3 +758,27 @@ def test_what_coefficients_expect():
         coefficient_plot(of_two(), names=[])
     with pytest.raises(KeyError, match="there is no parameter 'width': there are"):
         coefficient_plot(of_two(), names=["width"])
+
+
+def test_regions_are_those_of_the_probabilities_whatever_stands_around_the_sigmoid():
+    whole = rows_right(sigmoid(), X, SIDE)
+    cost = Sequential(*sigmoid(), BCELoss())
+    for model in (
+        Frozen(sigmoid()),
+        Sequential(*sigmoid(), Flatten()),
+        Penalized(Penalized(cost, L2Penalty(0.1)), L1Penalty(0.1)),
+        Sequential(Penalized(cost, L2Penalty(0.1))),
+    ):
+        assert rows_right(model, X, SIDE) == whole, model
+    hard = Sequential(sigmoid()[0], HardSigmoid())
+    assert rows_right(hard, X, SIDE) == whole
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7, 1e9])
+def test_the_border_is_said_far_from_the_origin(offset):
+    model = sigmoid()
+    bias = model[0].bias - model[0].weight[0, 0] * offset
+    moved = Sequential(model[0].with_parameters({"bias": bias}), Sigmoid())
+    ax = decision_regions(moved, X + np.array([offset, 0.0]), SIDE)
+    (said,) = [text.get_text() for text in ax.texts if "w·x" in text.get_text()]
+    assert "w = (1.5, \N{MINUS SIGN}1)" in said

@@ -1,5 +1,6 @@
 """Shapes: what layers declare is what they give; what does not fit is told in the same words before and at run time."""
 
+import abc
 import copy
 import math
 import pickle
@@ -956,3 +957,39 @@ def test_a_delta_from_the_caller_names_no_layer():
         assert kind is ShapeError
         assert said.startswith("Linear(4 -> 2) expects delta of the shape of its output, (5, 2), got (5, 3)")
         assert noted == ["in layer 1 of Sequential(Linear, Linear)"]
+
+
+def test_what_an_abstract_base_or_a_mixin_declares_holds():
+    class Pairwise(Layer, abc.ABC):
+        @abc.abstractmethod
+        def forward(self, z): ...
+
+        def output_shape(self, shape):
+            return (shape[0], shape[0])
+
+    class Gram(Pairwise):
+        def forward(self, z):
+            return z @ z.T, z
+
+    class Says:
+        def output_shape(self, shape):
+            return (shape[0], shape[0])
+
+    class Mixed(Says, Linear):
+        def forward(self, z):
+            return z @ z.T, z
+
+    class Anew(Gram):
+        def forward(self, z):
+            return z[:, :1], z
+
+    assert Gram().check((3,)) == Mixed(3, 2).check((3,)) == (N, N)
+    assert Anew().check((3,)) == (N, 1)
+
+
+def test_the_size_of_a_batch_is_no_number():
+    assert [N != 2, N == 2, 2 != N, 2 == N] == [True, False, True, False]  # noqa: SIM300
+
+
+def test_families_of_layers_are_modules_before_they_are_used():
+    assert minigrad.layers.pooling.MaxPool2d is minigrad.MaxPool2d

@@ -1,6 +1,7 @@
 """What a model is made of: shapes, parameters, multiply-adds and caches, against counts by hand."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -554,3 +555,23 @@ def test_numbers_are_readable():
     assert [duration(t) for t in (0.0, 1.5e-6, 0.0009999, 0.25, 999.96, 5000.0)] == [
         "0 us", "1.5 us", "1 ms", "250 ms", "1e+03 s", "5e+03 s",
     ]  # fmt: skip
+
+
+class ByFunction(Layer):
+    """Its cache is rule 2 itself, a closure or a partial function."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def forward(self, z):
+        y = np.tanh(z)
+        rules = {"closure": lambda delta: delta * (1 - y**2), "partial": partial(np.multiply, 1 - y**2)}
+        return y.copy(), rules[self.kept]
+
+    def backward(self, delta, cache):
+        return cache(delta)
+
+
+@pytest.mark.parametrize("kept", ["closure", "partial"])
+def test_a_cache_that_is_a_function_is_measured(kept):
+    assert summary(Sequential(ByFunction(kept)), (100,)).cache_bytes == 800

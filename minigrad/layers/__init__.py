@@ -105,13 +105,15 @@ _module_of = {name: module for module, names in LATER.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _module_of:
-        raise AttributeError(f"module 'minigrad.layers' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in LATER:
+        return import_module(f"minigrad.layers.{name}")
+    if name not in _module_of:
+        raise AttributeError(f"module 'minigrad.layers' has no attribute {name!r}")
     globals()[name] = getattr(import_module(f"minigrad.layers.{_module_of[name]}"), name)
     return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_module_of})
+    return sorted({*globals(), *_module_of, *LATER})

@@ -87,25 +87,31 @@ def _cake(found: Trace, cost: Layer | None, aside: str, theme: str) -> LayerCake
     deltas = any(floor.delta is not None for floor in floors)
     value = None if type(found.value) is tuple or np.ndim(found.value) else complex(found.value).real
     top = "output" if value is None else f"C = {number(value)}"
-    loss, alone = _loss(found), top
+    alone = top
+    z, delta = (level(letter, len(floors) + 1) for letter in "zδ")
+    last = None if value is None else (f"{z} = {top}", f"{delta} = ∂C/∂C = 1")
+    loss, slope = _top(found)
     if value is not None and loss is not None and loss != value:
-        what = "of penalties" if isinstance(cost, Penalized) else "more"
-        top += f" = {level('z', len(floors) + 1)} + {number(value - loss)} {what}"
+        last = f"{z} = {number(loss)}", f"{delta} = ∂C/∂{z}" + ("" if slope is None else f" = {number(slope)}")
+        if isinstance(cost, Penalized) or slope == 1:
+            top += f" = {z} + {number(value - loss)} {'of penalties' if isinstance(cost, Penalized) else 'more'}"
     arrays = {id(one.array): one.array.size for one in found.parameters}
     title = f"Layer cake: {count(len(floors), 'layer')}, {count(sum(arrays.values()), 'parameter')}"
     title += "" if value is None else f", {alone}"
     frames = tuple(frames_of(cost, [floor.place for floor in floors]))
     of_output = None if value is not None else statistics(found.value)
     output = Floor("", "", len(floors) + 1, (), of_output, None, found.value, not_finite(found.value))
-    cake = Cake(title, floors, frames, top, aside, value if loss is None else loss, output, deltas)
+    cake = Cake(title, floors, frames, top, aside, last, output, deltas)
     said = _described(cake)
     return LayerCake(_svg(cake, said, theme), title, said)
 
 
-def _loss(found: Trace) -> float | None:
-    """What the layer on top gives, of which the cost may be more: penalties are no layers."""
-    on_top = found.layers[-1].of_z_next
-    return on_top.mean if on_top is not None and on_top.shape == () and np.ndim(found.value) == 0 else None
+def _top(found: Trace) -> tuple[float | None, float | None]:
+    """What the layer on top gives, of which the cost may be more, or a multiple; and the delta that comes to it."""
+    on_top = found.layers[-1]
+    if on_top.of_z_next is None or on_top.of_z_next.shape != () or np.ndim(found.value):
+        return None, None
+    return on_top.of_z_next.mean, None if on_top.of_delta_next is None else on_top.of_delta_next.mean
 
 
 def _described(cake: Cake) -> str:

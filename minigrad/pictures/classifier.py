@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.checks import kind, label
-from minigrad.containers import Sequential
-from minigrad.layers import Identity, Sigmoid
+from minigrad.containers import Frozen, Sequential
+from minigrad.layers import Flatten, HardSigmoid, Identity, Reshape, Sigmoid
 from minigrad.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -54,7 +54,7 @@ def classifier(who: str, model: Any, x: Array, target: Any) -> Classifier:
     if isinstance(model, type) or not hasattr(model, "parameter_gradients"):
         raise TypeError(f"{who} expects a stack of layers, or what mle.fit found, got {kind(model)}")
     stack, loss = _parted(model)
-    probability = isinstance(loss, BCELoss) if loss is not None else isinstance(_on_top(stack), Sigmoid)
+    probability = isinstance(loss, BCELoss) if loss is not None else isinstance(_on_top(stack), Sigmoid | HardSigmoid)
 
     def scores(rows: Array) -> Array:
         return _scores(np.asarray(stack(rows), float), probability)
@@ -94,19 +94,21 @@ FEATURES = ["first feature", "second feature"]
 
 def _parted(model: Any) -> tuple[Any, Any]:
     """A cost as its model and its loss; a model, and None."""
-    model = model.cost if isinstance(model, Penalized) else model
     layers = _layers(model)
     return (Sequential(*layers[:-1]), layers[-1]) if len(layers) > 1 and isinstance(layers[-1], Loss) else (model, None)
 
 
 def _layers(model: Any) -> list[Any]:
     """Those of a stack, and of the stacks within it, from the lowest up."""
+    if isinstance(model, Frozen | Penalized):
+        return _layers(model.children()[0][1])
     return [inner for layer in model for inner in _layers(layer)] if isinstance(model, Sequential) else [model]
 
 
 def _on_top(model: Any) -> Any:
     """The last layer that does something."""
-    return next((layer for layer in reversed(_layers(model)) if not isinstance(layer, Identity)), None)
+    moving = Identity | Flatten | Reshape
+    return next((layer for layer in reversed(_layers(model)) if not isinstance(layer, moving)), None)
 
 
 def _either(classes: tuple[type, ...]) -> str:

@@ -22,7 +22,7 @@ from minigrad.pictures.measures import (
     side,
 )
 from minigrad.pictures.svg import cut, element, end, lines, text, width, words
-from minigrad.pictures.wording import level, number
+from minigrad.pictures.wording import number
 
 MARGIN = 20.0
 HEADS = ("rule 1: z goes up ↑", "↓ δ comes down: rule 2")
@@ -36,7 +36,7 @@ class Cake(NamedTuple):
     frames: tuple[Frame, ...]
     top: str  # C = 2.3
     aside: str  # beside the name of the layer on top: the shape of the target
-    last: float | None  # the cost, where it is one number
+    last: tuple[str, str] | None  # z⁴ = C = 2.3 and δ⁴ = ∂C/∂C = 1, where the cost is one number
     output: Floor  # the level above all floors
     deltas: bool
 
@@ -166,14 +166,10 @@ class _Drawing:
             return self.station(self.cake.output)
         mid, (up, down) = self.y + self.m.gap / 2, self.lane_at()
         self.stations.append(mid)
-        z, delta = (level(letter, self.cake.output.level) for letter in "zδ")
-        penalised = "=" in self.cake.top.removeprefix("C =")
-        said = f"{z} = {number(self.cake.last)}" if penalised else f"{z} = C = {number(self.cake.last)}"
-        self.drawn.append(text(up - 12, mid + 4, said, SMALL, text_anchor="end", class_="ink"))
+        z, delta = self.cake.last
+        self.drawn.append(text(up - 12, mid + 4, z, SMALL, text_anchor="end", class_="ink"))
         if self.cake.deltas:
-            self.drawn.append(
-                text(down + 12, mid + 4, f"{delta} = ∂C/∂{z if penalised else 'C'} = 1", SMALL, class_="ink")
-            )
+            self.drawn.append(text(down + 12, mid + 4, delta, SMALL, class_="ink"))
         self.y += self.m.gap
         return None
 

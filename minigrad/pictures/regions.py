@@ -47,7 +47,7 @@ def decision_regions(model: Layer | Result, x: Any, target: Any, ax: Any = None,
     room = 0.08 * np.where(high > low, high - low, 1.0)
     low, high = low - room, high + room
     if max((high - low)[0] / (high - low)[1], (high - low)[1] / (high - low)[0]) < ALIKE:
-        ax.set_aspect("equal", adjustable="box")
+        ax.set_aspect("equal", adjustable="box", anchor="W")
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.locator_params(axis="x", nbins=6)
     ax.ticklabel_format(scilimits=(-3, 4))  # long numbers would touch
@@ -125,12 +125,14 @@ def _half_space(ax: Any, points: Array, grid: tuple[Array, Array], scores: Array
     if known.sum() < 9:
         return ""
     columns = np.column_stack([*(part.ravel() for part in grid), np.ones(odds.size)])[known]
-    found, _, rank, _ = np.linalg.lstsq(columns, odds[known], rcond=None)
-    if rank < 3 or np.abs(columns @ found - odds[known]).max() > 1e-7 * np.ptp(odds[known]) or not np.ptp(odds[known]):
+    start, steps = np.array([part.min() for part in grid]), np.array([np.ptp(part) for part in grid])
+    unit = np.column_stack([(columns[:, :2] - start) / steps, columns[:, 2]])  # else large features have no rank
+    found, _, rank, _ = np.linalg.lstsq(unit, odds[known], rcond=None)
+    if rank < 3 or np.abs(unit @ found - odds[known]).max() > 1e-7 * np.ptp(odds[known]) or not np.ptp(odds[known]):
         return ""
-    w, b = found[:2], found[2]
+    w = found[:2] / steps
+    b = found[2] - w @ start
     said = f"w·x + b > 0 with w = ({number(w[0])}, {number(w[1])}), b = {number(b)}"
-    steps = np.array([np.ptp(part) for part in grid])
     near = columns[np.abs(columns[:, :2] @ w + b) < np.abs(w) @ steps / FINE, :2]
     if not len(near):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def arrays_in(value: Any) -> Iterator[Array]:
             pending.extend(getattr(part, "__dict__", {}).values())
             slots = [name for kind in type(part).__mro__ for name in vars(kind).get("__slots__", ())]
             pending.extend(getattr(part, name, None) for name in slots)
+            pending.extend(_held_by(part))
+
+
+def _held_by(function: Any) -> list[Any]:
+    """What a closure or a partial function keeps, for a cache that is a function of delta."""
+    if isinstance(function, partial):
+        return [function.func, function.args, function.keywords]
+    cells = getattr(function, "__closure__", None) or ()
+    return [cell.cell_contents for cell in cells if cell != type(cell)()]  # an empty one has none
 
 
 def buffer(array: Array) -> Array:

@@ -62,7 +62,7 @@ def shifted(run: Run) -> Places:
         classes = event.given[0].shape[-1]
         if t.shape != shape or t.dtype.kind not in "iu" or classes < 3 or getattr(event.layer, "ignore_index", -1) == 0:
             continue
-        counts = np.bincount(t[t >= 0].ravel(), minlength=classes)
+        counts = np.bincount(t[(t >= 0) & (t < classes)].ravel(), minlength=classes)  # without ignore_index
         known = getattr(event.layer, "class_weights", None)
         if counts[0] == 0 and counts[1:].min() >= ENOUGH and (known is None or known[0]):
             yield (
