@@ -989,7 +989,3 @@ def test_what_an_abstract_base_or_a_mixin_declares_holds():
 
 def test_the_size_of_a_batch_is_no_number():
     assert [N != 2, N == 2, 2 != N, 2 == N] == [True, False, True, False]  # noqa: SIM300
-
-
-def test_families_of_layers_are_modules_before_they_are_used():
-    assert minigrad.layers.pooling.MaxPool2d is minigrad.MaxPool2d

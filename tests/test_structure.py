@@ -166,6 +166,11 @@ def test_what_is_loaded_later_is_public_and_found():
         minigrad.nothing  # noqa: B018
 
 
+def test_families_of_layers_are_modules_before_they_are_used():
+    assert "minigrad.layers.pooling" not in modules_after("import minigrad")
+    assert "minigrad.layers.pooling" in modules_after("import minigrad; minigrad.layers.pooling.MaxPool2d")
+
+
 def test_it_is_typed():
     assert (PACKAGE / "py.typed").exists()
 
