@@ -10,10 +10,11 @@ import numpy as np
 from minigrad.containers import Frozen
 from minigrad.layer import Layer
 from minigrad.losses import Penalized
+from minigrad.shapes import with_rows
 from minigrad.typing import Array, Shapes
 from minigrad.watching.passes import is_built
 from minigrad.watching.watched import parts_of
-from minigrad.watching.zeros import Rehearsal, Runs, with_rows
+from minigrad.watching.zeros import Rehearsal, Runs
 
 
 class SummaryRow(NamedTuple):

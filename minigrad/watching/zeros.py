@@ -99,13 +99,6 @@ def without_rows(shapes: Shapes) -> Shapes:
     return (N, *shapes[1:]) if is_shape(shapes) else tuple(map(without_rows, shapes))
 
 
-def with_rows(shapes: Shapes, rows: int) -> Shapes:
-    """The same with so many rows for N."""
-    if not is_shape(shapes):
-        return tuple(with_rows(part, rows) for part in shapes)
-    return tuple(rows if size is N else size for size in shapes)
-
-
 def _together(found: list[dict[str, int]]) -> dict[str, tuple[int, ...]]:
     """By place the bytes of all runs, where each came so far."""
     return {place: tuple(each[place] for each in found) for place in found[0] if all(place in each for each in found)}
